@@ -1,0 +1,39 @@
+#pragma once
+// What Swift's Glibc overlay does not import: epoll, eventfd, variadic calls, and structures behind _GNU_SOURCE.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/// fcntl is variadic, and so not importable.
+static inline int clinux_fcntl_int(int descriptor, int command, int argument) {
+    return fcntl(descriptor, command, argument);
+}
+
+/// open is variadic, and so not importable with a mode.
+static inline int clinux_open(const char *path, int flags, mode_t mode) {
+    return open(path, flags, mode);
+}
+
+/// The process at the other end of a Unix socket (SO_PEERCRED; struct ucred needs _GNU_SOURCE).
+static inline int clinux_peer_credentials(int descriptor, pid_t *pid, uid_t *uid) {
+    struct ucred credentials;
+    socklen_t size = sizeof credentials;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return -1;
+    *pid = credentials.pid;
+    *uid = credentials.uid;
+    return 0;
+}
+
+/// prctl is variadic, and so not importable.
+static inline int clinux_set_undumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+/// A child that must not outlive the process that started it asks for this signal when that one dies.
+static inline int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }

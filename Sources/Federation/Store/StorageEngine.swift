@@ -1,0 +1,43 @@
+/// A named table of the store: ordered by key, bytes to bytes.
+package struct Table: Sendable, Hashable {
+    package let name: String
+    package init(_ name: String) { self.name = name }
+}
+
+/// What a store is made of: an ordered set of tables with nested write transactions. LMDB in production, memory in
+/// the simulator; nothing above this line knows which.
+package protocol StorageEngine: AnyObject, Sendable {
+    func beginRead() throws(StoreError) -> any EngineReader
+    /// Only the writer's thread may call this, and only when no other write transaction is open.
+    func beginWrite() throws(StoreError) -> any EngineWriter
+}
+
+/// A consistent view. It ends with `end`, exactly once.
+package protocol EngineReader: AnyObject {
+    /// Calls `body` with the value's bytes, valid inside the call only. False when there is no such key.
+    func withValue(_ table: Table, _ key: RawSpan, _ body: (RawSpan) -> Void) throws(StoreError) -> Bool
+    /// Walks keys at or after `key` in ascending order until `body` says false.
+    func scan(_ table: Table, from key: RawSpan, _ body: (_ key: RawSpan, _ value: RawSpan) -> Bool) throws(StoreError)
+    /// Walks keys at or before `key` in descending order until `body` says false.
+    func scanBackwards(
+        _ table: Table, from key: RawSpan, _ body: (_ key: RawSpan, _ value: RawSpan) -> Bool
+    ) throws(StoreError)
+    /// Number of keys in the table.
+    func count(_ table: Table) throws(StoreError) -> Int
+    func end()
+}
+
+/// A write transaction with nested parts.
+package protocol EngineWriter: EngineReader {
+    func put(_ table: Table, _ key: RawSpan, _ value: RawSpan) throws(StoreError)
+    /// False when there was no such key.
+    func delete(_ table: Table, _ key: RawSpan) throws(StoreError) -> Bool
+    /// Opens a nested part. Until it ends, everything goes through it.
+    func beginPart() throws(StoreError)
+    func commitPart() throws(StoreError)
+    func abortPart()
+    /// Bytes in pages that hold data, over all tables, as of now.
+    func usedBytes() throws(StoreError) -> Int
+    /// Durable when it returns. A throw means that nothing of the transaction is known to be durable.
+    func commit() throws(StoreError)
+}
