@@ -1,0 +1,27 @@
+/// A refusal by the destination. It travels back to the origin in the receipt, with its code.
+package struct Rejection: Error, Sendable, Hashable {
+    /// Kebab-case, such as `stale-owner`.
+    package var code: String
+    package init(_ code: String) { self.code = code }
+}
+
+/// What the exchange carries messages for. Every call is made on the writer's thread, in the transaction that moves
+/// the watermark: effect and mark become durable together or not at all.
+package protocol Application: AnyObject, Sendable {
+    /// An envelope for this node has come, once and in order. What is thrown undoes what was written and goes back to
+    /// the origin as a rejection.
+    func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(Rejection)
+    /// An envelope of this node has taken effect at its destination.
+    func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError)
+    /// An envelope of this node was refused by its destination: what it carried is this node's again.
+    func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError)
+}
+
+/// Accepts a message for a destination: mints its position in this transaction. It is sent when that is durable.
+package protocol Sender: Sendable {
+    /// - Throws: `store-full` when the destination's room is used up, `store-engine` when the store fails.
+    func send(
+        _ kind: MessageKind, id: ID128, to destination: NodeID, body: EnvelopeBody,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError)
+}

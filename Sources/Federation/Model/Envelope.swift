@@ -1,0 +1,101 @@
+/// What a message is. The lane follows from it.
+package enum MessageKind: UInt8, Sendable, Hashable, CaseIterable {
+    case receipt = 1
+    case topology = 2
+    case escalation = 16
+    case answer = 17
+    case returned = 18
+    case status = 19
+    case entry = 32
+    /// Counted where it arrives and nothing else: for the test of a link and for measurements.
+    case probe = 48
+
+    package var lane: Lane {
+        switch self {
+        case .receipt, .topology: .control
+        case .escalation, .answer, .returned, .status: .appeals
+        case .entry: .knowledge
+        case .probe: .bulk
+        }
+    }
+}
+
+/// 128 bits: an envelope's id, an appeal's id. Ordered as unsigned big-endian bytes, so that a UUIDv7 grows with time.
+package struct ID128: Sendable, Hashable, Comparable {
+    package var high: UInt64
+    package var low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    package static func < (left: ID128, right: ID128) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+}
+
+/// One life of a store: 128 random bits, drawn when the store is made and again when it is opened anew after a rewind.
+package struct Incarnation: Sendable, Hashable {
+    package var bits: ID128
+    package init(bits: ID128) { self.bits = bits }
+}
+
+/// A numbered sequence of envelopes from one life of one node to one destination, in one lane.
+package struct StreamID: Sendable, Hashable {
+    package var origin: NodeID
+    package var incarnation: Incarnation
+    package var destination: NodeID
+    package var lane: Lane
+
+    package init(origin: NodeID, incarnation: Incarnation, destination: NodeID, lane: Lane) {
+        self.origin = origin
+        self.incarnation = incarnation
+        self.destination = destination
+        self.lane = lane
+    }
+}
+
+/// What every node on the way may see of an envelope. Nothing personal can be put here: it has no field for it.
+package struct EnvelopeHeader: Sendable, Hashable {
+    package var stream: StreamID
+    /// Position in the stream, from 1.
+    package var position: UInt64
+    package var kind: MessageKind
+    package var id: ID128
+    package var created: Timestamp
+    /// The version of the topology by which it was accepted.
+    package var topologyVersion: UInt64
+    /// Extensions as they came, unknown ones too: bytes that are passed on as they are.
+    package var extensions: [UInt8]
+
+    package init(
+        stream: StreamID, position: UInt64, kind: MessageKind, id: ID128, created: Timestamp, topologyVersion: UInt64,
+        extensions: [UInt8] = []
+    ) {
+        self.stream = stream
+        self.position = position
+        self.kind = kind
+        self.id = id
+        self.created = created
+        self.topologyVersion = topologyVersion
+        self.extensions = extensions
+    }
+}
+
+/// What only origin and destination need: JSON, UTF-8, sorted keys, encoded once. At most 256 KiB with its header.
+package struct EnvelopeBody: Sendable, Hashable {
+    package var bytes: [UInt8]
+    package init(bytes: [UInt8]) { self.bytes = bytes }
+}
+
+/// A message on its way.
+package struct Envelope: Sendable, Hashable {
+    package var header: EnvelopeHeader
+    package var body: EnvelopeBody
+
+    package init(header: EnvelopeHeader, body: EnvelopeBody) {
+        self.header = header
+        self.body = body
+    }
+}
