@@ -1,8 +1,6 @@
 #pragma once
-// What Swift's Glibc overlay does not import: epoll, eventfd, variadic calls, and structures behind _GNU_SOURCE.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// What Swift's Glibc overlay does not import: epoll, eventfd, variadic calls, and structures behind _GNU_SOURCE
+// (which is not defined here: it would change types that other modules share).
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,9 +20,9 @@ static inline int clinux_open(const char *path, int flags, mode_t mode) {
     return open(path, flags, mode);
 }
 
-/// The process at the other end of a Unix socket (SO_PEERCRED; struct ucred needs _GNU_SOURCE).
+/// The process at the other end of a Unix socket (SO_PEERCRED).
 static inline int clinux_peer_credentials(int descriptor, pid_t *pid, uid_t *uid) {
-    struct ucred credentials;
+    struct { pid_t pid; uid_t uid; gid_t gid; } credentials;  // struct ucred
     socklen_t size = sizeof credentials;
     if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return -1;
     *pid = credentials.pid;
@@ -37,3 +35,6 @@ static inline int clinux_set_undumpable(void) { return prctl(PR_SET_DUMPABLE, 0,
 
 /// A child that must not outlive the process that started it asks for this signal when that one dies.
 static inline int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+
+/// Names the calling thread, for `ps -L`; at most 15 bytes (pthread_setname_np needs _GNU_SOURCE).
+static inline void clinux_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

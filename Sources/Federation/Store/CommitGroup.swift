@@ -1,19 +1,113 @@
-/// What one commit gathers beside the engine's own transaction: envelopes that wait to be packed, and what to do once
-/// it is durable. A part that is undone takes its own share back out.
+/// What one commit gathers beside the engine's own transaction: the streams it touches. A part that is undone takes
+/// its own share back out.
 package final class CommitGroup {
     package let now: Timestamp
-    private var finishers: [() -> Void] = []
+    let streams = StreamStage()
 
     init(now: Timestamp) { self.now = now }
 
-    struct Mark { var finishers: Int }
+    func mark() -> Int { streams.mark }
 
-    func mark() -> Mark { Mark(finishers: finishers.count) }
+    func rollBack(to mark: Int) { streams.rollBack(to: mark) }
+}
 
-    func rollBack(to mark: Mark) { finishers.removeSubrange(mark.finishers...) }
+/// For whom room in the store is asked: intake stops first, what empties the store stops last.
+package enum WritePurpose: Sendable {
+    /// New appeals and whatever else a person may be asked to repeat: up to 80 % of the quota.
+    case intake
+    /// Envelopes of others on their way: up to 90 %.
+    case relay
+    /// Receipts, acknowledgements, applying, administration.
+    case essential
 
-    /// Runs when the commit is durable; never when it is not.
-    func whenDurable(_ body: @escaping () -> Void) { finishers.append(body) }
+    /// Hundredths of the quota.
+    var share: Int {
+        switch self {
+        case .intake: 80
+        case .relay: 90
+        case .essential: 100
+        }
+    }
+}
 
-    func runFinishers() { for finisher in finishers { finisher() } }
+/// One submitter's work in a commit group.
+package struct WriteJob {
+    var purpose: WritePurpose
+    /// Records that it writes, towards the limit of a group.
+    var records: Int
+    /// Its own nested part, undone alone when it throws. Without one the job must guard its parts itself, by `attempt`.
+    var nested: Bool
+    var body: (borrowing WriteTransaction) throws -> Void
+    /// Called once, when the commit is durable or the job has failed.
+    var completion: (Result<Void, any Error>) -> Void
+
+    package init(
+        _ purpose: WritePurpose, records: Int = 1, nested: Bool = true,
+        body: @escaping (borrowing WriteTransaction) throws -> Void,
+        completion: @escaping (Result<Void, any Error>) -> Void
+    ) {
+        self.purpose = purpose
+        self.records = records
+        self.nested = nested
+        self.body = body
+        self.completion = completion
+    }
+}
+
+/// Runs jobs as one durable commit: the only place where the store is written.
+package enum GroupCommit {
+    /// What a group has done, to be told once it is durable.
+    package struct Sealed {
+        package var changes: [StreamChange]
+        package var outcomes: [(job: WriteJob, result: Result<Void, any Error>)]
+        /// Bytes in use after it.
+        package var usedBytes: Int
+        /// How many of the jobs, from the front, it took.
+        package var taken: Int
+    }
+
+    /// - Parameters:
+    ///   - quota: bytes of the store's pages; 0 means none.
+    ///   - mayGoOn: asked after each job; false leaves those after it to the next group.
+    /// - Throws: when the commit failed. Then nothing is known to be durable and the process must end.
+    package static func run(
+        _ jobs: [WriteJob], on engine: any StorageEngine, quota: Int, now: Timestamp, mayGoOn: () -> Bool = { true }
+    ) throws(StoreError) -> Sealed {
+        let writer = try engine.beginWrite()
+        defer { writer.end() }
+        let group = CommitGroup(now: now)
+        let transaction = WriteTransaction(writer, group)
+        let used = try writer.usedBytes()
+        var outcomes: [(job: WriteJob, result: Result<Void, any Error>)] = []
+        for job in jobs {
+            if quota > 0, used >= quota / 100 * job.purpose.share {
+                outcomes.append((job, .failure(StoreError.full(used: used, quota: quota))))
+            } else if job.nested {
+                let result = try transaction.attempt { part in try job.body(part) }
+                outcomes.append((job, result))
+            } else {
+                do {
+                    try job.body(transaction)
+                    outcomes.append((job, .success(())))
+                } catch {
+                    // Its parts are half done: nothing of this group may become durable.
+                    throw (error as? StoreError)
+                        ?? StoreError(.engine, "\(error)", remedy: "see the log; the node may be started again")
+                }
+            }
+            guard mayGoOn() else { break }
+        }
+        let changes = try group.streams.seal(writer)
+        let usedAfter = try writer.usedBytes()
+        try writer.commit()
+        return Sealed(changes: changes, outcomes: outcomes, usedBytes: usedAfter, taken: outcomes.count)
+    }
+}
+
+extension StoreError {
+    static func full(used: Int, quota: Int) -> StoreError {
+        StoreError(
+            .full, "\(used / 1024) KiB of the \(quota / 1024) KiB quota are in use",
+            remedy: "wait until the outbox has drained, or raise the quota in node.json")
+    }
 }

@@ -13,6 +13,8 @@ package struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case engine = "store-engine"
         /// Bytes that this software wrote cannot be read back.
         case damaged = "store-damaged"
+        /// The node is on its way down.
+        case stopping = "stopping"
     }
     package var code: Code
     package var detail: String

@@ -1,0 +1,46 @@
+extension Table {
+    package static let meta = Table("meta")
+    package static let outbox = Table("outbox")
+    package static let streams = Table("streams")
+
+    /// The exchange's own tables.
+    package static let exchange: [Table] = [.meta, .outbox, .streams]
+}
+
+/// Keys of table `meta`.
+enum MetaKey {
+    static let format = Array("format".utf8)
+    static let incarnation = Array("incarnation".utf8)
+    static let streamOrdinal = Array("stream-ordinal".utf8)
+    static let start = Array("start".utf8)
+    static let probes = Array("probes".utf8)
+    static func peer(_ node: NodeID) -> [UInt8] { Array("peer/\(node.text)".utf8) }
+}
+
+extension Readable where Self: ~Copyable {
+    /// A counter of table `meta`, big endian; 0 when it was never taken.
+    package borrowing func number(_ key: [UInt8]) throws(StoreError) -> UInt64 {
+        guard let stored = try get(.meta, key) else { return 0 }
+        var reader = ByteReader(stored)
+        do { return try reader.number(UInt64.self) } catch {
+            throw StoreError(
+                .damaged, "counter \(String(decoding: key, as: UTF8.self)) cannot be read",
+                remedy: "stop the node and restore the store from a backup")
+        }
+    }
+}
+
+extension WriteTransaction {
+    package borrowing func setNumber(_ key: [UInt8], _ value: UInt64) throws(StoreError) {
+        var writer = ByteWriter(capacity: 8)
+        writer.append(value)
+        try put(.meta, key, writer.bytes)
+    }
+
+    /// Takes the next number of a counter, from 1. A part that is undone gives it back.
+    package borrowing func nextNumber(_ key: [UInt8]) throws(StoreError) -> UInt64 {
+        let next = try number(key) + 1
+        try setNumber(key, next)
+        return next
+    }
+}

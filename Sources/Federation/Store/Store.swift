@@ -1,0 +1,176 @@
+import CLinux
+import Glibc
+
+/// A node's store: one LMDB environment, one writer, any number of short readers.
+package final class Store: Sendable {
+    /// The format that this software writes. A newer one is refused as `store-newer`.
+    package static let format: UInt64 = 1
+    /// Bytes, unless the node's settings say otherwise.
+    package static let defaultQuota = 64 << 30
+
+    package let engine: any StorageEngine
+    package let writer: StoreWriter
+    package let incarnation: Incarnation
+    private let lock: StoreLock?
+
+    private init(engine: any StorageEngine, writer: StoreWriter, incarnation: Incarnation, lock: StoreLock?) {
+        self.engine = engine
+        self.writer = writer
+        self.incarnation = incarnation
+        self.lock = lock
+    }
+
+    /// Opens the store in a folder, which is made when it is missing, and takes it for this process alone.
+    /// - Parameters:
+    ///   - tables: the domain's tables, beside the exchange's own.
+    ///   - newIncarnation: drawn for a store that is new.
+    package static func open(
+        directory: String, tables: [Table], quota: Int = defaultQuota, newIncarnation: Incarnation,
+        clock: @escaping @Sendable () -> Timestamp = Clocks.wall,
+        observer: @escaping @Sendable ([StreamChange], _ usedBytes: Int) -> Void = { _, _ in },
+        commitFailed: @escaping @Sendable (StoreError) -> Never = Store.endProcess
+    ) throws(StoreError) -> Store {
+        if mkdir(directory, 0o700) != 0 && errno != EEXIST {
+            throw StoreError(
+                .unusable, "\(directory): \(String(cString: strerror(errno)))",
+                remedy: "make its parent folder, owned and writable by the node's user")
+        }
+        let lock = try StoreLock(directory: directory)
+        let engine = try LMDBEngine(directory: directory, tables: Table.exchange + tables)
+        return try open(
+            engine: engine, lock: lock, quota: quota, newIncarnation: newIncarnation, clock: clock, observer: observer,
+            commitFailed: commitFailed)
+    }
+
+    /// The same over an engine that is open already.
+    package static func open(
+        engine: any StorageEngine, lock: StoreLock? = nil, quota: Int = 0, newIncarnation: Incarnation,
+        clock: @escaping @Sendable () -> Timestamp = Clocks.wall,
+        observer: @escaping @Sendable ([StreamChange], _ usedBytes: Int) -> Void = { _, _ in },
+        commitFailed: @escaping @Sendable (StoreError) -> Never = Store.endProcess
+    ) throws(StoreError) -> Store {
+        let incarnation = try Startup.run(on: engine, newIncarnation: newIncarnation, now: clock())
+        let writer = StoreWriter(
+            engine: engine, quota: quota, clock: clock, observer: observer, commitFailed: commitFailed)
+        return Store(engine: engine, writer: writer, incarnation: incarnation, lock: lock)
+    }
+
+    /// After a failed commit or sync nobody knows what the disk holds. The only honest way on is through a new start.
+    package static let endProcess: @Sendable (StoreError) -> Never = { error in
+        let line = Array("{\"level\":\"fatal\",\"event\":\"commit-failed\",\"code\":\"\(error.code.rawValue)\"}\n".utf8)
+        _ = Glibc.write(STDERR_FILENO, line, line.count)
+        abort()
+    }
+
+    /// Runs `body` on a consistent view. Keep it short (under 100 ms) and copy out what must live longer.
+    package func read<Result>(
+        _ body: (borrowing ReadTransaction) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        try Store.read(engine, body)
+    }
+
+    package static func read<Result>(
+        _ engine: any StorageEngine, _ body: (borrowing ReadTransaction) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        let reader = try engine.beginRead()
+        defer { reader.end() }
+        return try body(ReadTransaction(reader))
+    }
+
+    /// Runs `body` as a nested part of a commit group on the writer's thread, and returns when it is durable. It blocks:
+    /// never on a thread of the cooperative pool, and never inside another write.
+    package func write<Result: Sendable>(
+        _ purpose: WritePurpose = .intake, _ body: @escaping @Sendable (borrowing WriteTransaction) throws -> Result
+    ) throws -> Result {
+        let done = Monitor<Swift.Result<Result, any Error>?>(nil)
+        submit(purpose, body) { result in done.change { $0 = result } }
+        return try done.wait(until: { $0 != nil }) { result in
+            guard let result else { preconditionFailure("waited for") }
+            return try result.get()
+        }
+    }
+
+    /// The same without waiting. `completion` runs on the writer's thread when it is durable or has failed.
+    package func submit<Result: Sendable>(
+        _ purpose: WritePurpose = .intake, _ body: @escaping @Sendable (borrowing WriteTransaction) throws -> Result,
+        completion: @escaping @Sendable (Swift.Result<Result, any Error>) -> Void
+    ) {
+        var value: Result?
+        let job = WriteJob(purpose) { transaction in
+            value = try body(transaction)
+        } completion: { outcome in
+            switch outcome {
+            case .success: if let value { completion(.success(value)) }
+            case .failure(let error): completion(.failure(error))
+            }
+        }
+        writer.submit([job])
+    }
+
+    /// Commits what waits and ends the writer.
+    package func close() { writer.stop() }
+}
+
+/// Holds a store's folder for one process: a second daemon on it is refused.
+package final class StoreLock: Sendable {
+    private let descriptor: CInt
+
+    package init(directory: String) throws(StoreError) {
+        let path = directory + "/daemon.lock"
+        let opened = clinux_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard opened >= 0 else {
+            throw StoreError(
+                .unusable, "\(path): \(String(cString: strerror(errno)))",
+                remedy: "make the folder writable for the node's user")
+        }
+        guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
+            Glibc.close(opened)
+            throw StoreError(
+                .inUse, "\(directory) is open in another process", remedy: "stop the other node, or name another folder"
+            )
+        }
+        descriptor = opened
+    }
+
+    deinit { Glibc.close(descriptor) }
+}
+
+/// What happens to a store before anything else does: its format is checked, and the start is counted.
+enum Startup {
+    static func run(
+        on engine: any StorageEngine, newIncarnation: Incarnation, now: Timestamp
+    ) throws(StoreError) -> Incarnation {
+        let found = try Store.read(engine) { reader throws(StoreError) in
+            (format: try reader.number(MetaKey.format), incarnation: try reader.get(.meta, MetaKey.incarnation))
+        }
+        guard found.format <= Store.format else {
+            throw StoreError(
+                .newer, "the store has format \(found.format), this software writes \(Store.format)",
+                remedy: "run the release that wrote it, or restore a backup made before the upgrade")
+        }
+        let incarnation = try found.incarnation.map { bytes throws(StoreError) in try read(bytes) } ?? newIncarnation
+        let job = WriteJob(.essential) { transaction in
+            if found.format == 0 {
+                try transaction.setNumber(MetaKey.format, Store.format)
+                var writer = ByteWriter(capacity: 16)
+                writer.append(incarnation.bits)
+                try transaction.put(.meta, MetaKey.incarnation, writer.bytes)
+            }
+            try Sessions.countStart(in: transaction)
+        } completion: { _ in
+        }
+        let sealed = try GroupCommit.run([job], on: engine, quota: 0, now: now)
+        if case .failure(let error) = sealed.outcomes[0].result {
+            throw (error as? StoreError) ?? StoreError(.engine, "\(error)", remedy: "see the system's log")
+        }
+        return incarnation
+    }
+
+    private static func read(_ bytes: [UInt8]) throws(StoreError) -> Incarnation {
+        var reader = ByteReader(bytes)
+        do { return Incarnation(bits: try reader.id128()) } catch {
+            throw StoreError(
+                .damaged, "the store's incarnation cannot be read", remedy: "restore the store from a backup")
+        }
+    }
+}

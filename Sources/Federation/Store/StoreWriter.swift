@@ -1,0 +1,111 @@
+/// The one thread that writes. It takes whatever waits, at most 256 records or 2 ms of work, and commits it as
+/// one group; it never waits for more to come.
+package final class StoreWriter: Sendable {
+    private struct State {
+        var urgent: [WriteJob] = []
+        var lazy: [WriteJob] = []
+        var stopping = false
+        var finished = false
+    }
+
+    package static let maximumRecords = 256
+
+    private let engine: any StorageEngine
+    private let quota: Int
+    private let clock: @Sendable () -> Timestamp
+    private let state: Monitor<State>
+    private let observer: @Sendable ([StreamChange], _ usedBytes: Int) -> Void
+    private let commitFailed: @Sendable (StoreError) -> Never
+
+    /// - Parameters:
+    ///   - quota: bytes; 0 means none.
+    ///   - observer: told on the writer's thread what each durable commit changed, before its submitters are.
+    ///   - commitFailed: a failed commit leaves it unknown what is durable: the process must end.
+    package init(
+        engine: any StorageEngine, quota: Int, clock: @escaping @Sendable () -> Timestamp,
+        observer: @escaping @Sendable ([StreamChange], _ usedBytes: Int) -> Void = { _, _ in },
+        commitFailed: @escaping @Sendable (StoreError) -> Never
+    ) {
+        self.engine = engine
+        self.quota = quota
+        self.clock = clock
+        self.observer = observer
+        self.commitFailed = commitFailed
+        state = Monitor(State())
+        Threads.start("store-writer") { self.run() }
+    }
+
+    /// Queues jobs at once, so that one commit can take them together. Completions run on the writer's thread.
+    package func submit(_ jobs: [WriteJob]) {
+        let refused = state.change { state in
+            if state.stopping { return true }
+            state.urgent.append(contentsOf: jobs)
+            return false
+        }
+        guard refused else { return }
+        for job in jobs { job.completion(.failure(StoreError.stopping)) }
+    }
+
+    /// Queues a job that no one waits for: it goes with the next commit, or when `flush` is called.
+    package func submitLazily(_ job: WriteJob) {
+        state.changeQuietly { $0.lazy.append(job) }
+    }
+
+    /// Makes a commit of the lazy jobs, if there are any.
+    package func flush() {
+        state.change { state in
+            state.urgent.append(contentsOf: state.lazy)
+            state.lazy = []
+        }
+    }
+
+    /// Commits what waits, then ends the thread. Returns when it has ended.
+    package func stop() {
+        state.change { $0.stopping = true }
+        state.wait(until: { $0.finished }, then: { _ in })
+    }
+
+    private func run() {
+        while true {
+            let jobs = state.wait(until: { !$0.urgent.isEmpty || $0.stopping }, then: StoreWriter.nextGroup)
+            if jobs.isEmpty {
+                state.change { $0.finished = true }
+                return
+            }
+            commit(jobs)
+        }
+    }
+
+    private static func nextGroup(_ state: inout State) -> [WriteJob] {
+        var group: [WriteJob] = []
+        var records = 0
+        // Lazy ones are few and go along.
+        state.urgent.append(contentsOf: state.lazy)
+        state.lazy = []
+        for job in state.urgent {
+            guard group.isEmpty || records + job.records <= maximumRecords else { break }
+            records += job.records
+            group.append(job)
+        }
+        state.urgent.removeFirst(group.count)
+        return group
+    }
+
+    private func commit(_ jobs: [WriteJob]) {
+        do {
+            let deadline = Clocks.monotonicMicroseconds() + 2_000
+            let sealed = try GroupCommit.run(jobs, on: engine, quota: quota, now: clock()) {
+                Clocks.monotonicMicroseconds() < deadline
+            }
+            if sealed.taken < jobs.count { state.change { $0.urgent.insert(contentsOf: jobs[sealed.taken...], at: 0) } }
+            observer(sealed.changes, sealed.usedBytes)
+            for outcome in sealed.outcomes { outcome.job.completion(outcome.result) }
+        } catch {
+            commitFailed(error)
+        }
+    }
+}
+
+extension StoreError {
+    static let stopping = StoreError(.stopping, "the node is stopping", remedy: "try again when it has started")
+}

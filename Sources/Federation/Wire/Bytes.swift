@@ -1,0 +1,100 @@
+/// Input ended early or breaks its own rule.
+package enum WireError: Error, Sendable, Hashable {
+    /// Input ran out at this byte offset.
+    case truncated(at: Int)
+    /// A length or count above its limit, at this byte offset.
+    case tooLong(at: Int)
+    /// A value that the format does not know, at this byte offset.
+    case invalid(at: Int)
+}
+
+/// Appends numbers big endian and texts with their length before them.
+package struct ByteWriter: Sendable {
+    package private(set) var bytes: [UInt8]
+
+    package init(capacity: Int = 64) {
+        bytes = []
+        bytes.reserveCapacity(capacity)
+    }
+
+    package mutating func append<Number: FixedWidthInteger>(_ number: Number) {
+        withUnsafeBytes(of: number.bigEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    package mutating func append(_ id: ID128) {
+        append(id.high)
+        append(id.low)
+    }
+
+    package mutating func append(_ digest: Digest32) { digest.withBytes { bytes.append(contentsOf: $0) } }
+
+    package mutating func append(_ raw: [UInt8]) { bytes.append(contentsOf: raw) }
+
+    /// At most 255 bytes of UTF-8, after their count.
+    package mutating func append(short text: String) {
+        let utf8 = Array(text.utf8.prefix(255))
+        append(UInt8(utf8.count))
+        append(utf8)
+    }
+
+    package mutating func append(_ node: NodeID) { append(short: node.text) }
+}
+
+/// Reads what `ByteWriter` wrote, from bytes that may hold anything.
+package struct ByteReader {
+    private let bytes: ArraySlice<UInt8>
+    private var position: Int
+    private let start: Int
+
+    package init(_ bytes: [UInt8]) { self.init(bytes[...]) }
+
+    package init(_ slice: ArraySlice<UInt8>) {
+        bytes = slice
+        start = slice.startIndex
+        position = slice.startIndex
+    }
+
+    /// Bytes read so far.
+    package var offset: Int { position - start }
+    package var remaining: Int { bytes.endIndex - position }
+    package var isAtEnd: Bool { remaining == 0 }
+
+    package mutating func number<Number: FixedWidthInteger>(_ type: Number.Type) throws(WireError) -> Number {
+        let size = MemoryLayout<Number>.size
+        guard remaining >= size else { throw .truncated(at: offset) }
+        var value: Number = 0
+        for byte in bytes[position..<position + size] {
+            value = (size == 1 ? 0 : value << 8) | Number(truncatingIfNeeded: byte)
+        }
+        position += size
+        return value
+    }
+
+    package mutating func id128() throws(WireError) -> ID128 {
+        ID128(high: try number(UInt64.self), low: try number(UInt64.self))
+    }
+
+    package mutating func digest() throws(WireError) -> Digest32 {
+        let raw = try take(32)
+        return Digest32(raw)
+    }
+
+    package mutating func take(_ count: Int) throws(WireError) -> ArraySlice<UInt8> {
+        guard count >= 0, remaining >= count else { throw .truncated(at: offset) }
+        defer { position += count }
+        return bytes[position..<position + count]
+    }
+
+    package mutating func shortText() throws(WireError) -> String {
+        let begin = offset
+        let count = Int(try number(UInt8.self))
+        guard let text = String(validating: try take(count), as: UTF8.self) else { throw .invalid(at: begin) }
+        return text
+    }
+
+    package mutating func nodeID() throws(WireError) -> NodeID {
+        let begin = offset
+        guard let node = NodeID(try shortText()) else { throw .invalid(at: begin) }
+        return node
+    }
+}
