@@ -40,7 +40,7 @@ package struct SortedTable: Sendable, Equatable {
         return low
     }
 
-    func index(of key: [UInt8]) -> Int? {
+    package func index(of key: [UInt8]) -> Int? {
         let index = lowerBound(key)
         return index < keys.count && keys[index] == key ? index : nil
     }

@@ -9,8 +9,8 @@ package struct Rejection: Error, Sendable, Hashable {
 /// the watermark: effect and mark become durable together or not at all.
 package protocol Application: AnyObject, Sendable {
     /// An envelope for this node has come, once and in order. What is thrown undoes what was written and goes back to
-    /// the origin as a rejection.
-    func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(Rejection)
+    /// the origin: a `Rejection` as its code; any other error means that this node cannot work, and stops it.
+    func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws
     /// An envelope of this node has taken effect at its destination.
     func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError)
     /// An envelope of this node was refused by its destination: what it carried is this node's again.

@@ -36,13 +36,14 @@ package struct ID128: Sendable, Hashable, Comparable {
 }
 
 /// One life of a store: 128 random bits, drawn when the store is made and again when it is opened anew after a rewind.
-package struct Incarnation: Sendable, Hashable {
+package struct Incarnation: Sendable, Hashable, Comparable {
     package var bits: ID128
+    package static func < (left: Incarnation, right: Incarnation) -> Bool { left.bits < right.bits }
     package init(bits: ID128) { self.bits = bits }
 }
 
 /// A numbered sequence of envelopes from one life of one node to one destination, in one lane.
-package struct StreamID: Sendable, Hashable {
+package struct StreamID: Sendable, Hashable, Comparable {
     package var origin: NodeID
     package var incarnation: Incarnation
     package var destination: NodeID
@@ -53,6 +54,11 @@ package struct StreamID: Sendable, Hashable {
         self.incarnation = incarnation
         self.destination = destination
         self.lane = lane
+    }
+
+    package static func < (left: StreamID, right: StreamID) -> Bool {
+        (left.origin, left.destination, left.lane, left.incarnation)
+            < (right.origin, right.destination, right.lane, right.incarnation)
     }
 }
 

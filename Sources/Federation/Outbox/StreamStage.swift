@@ -71,7 +71,9 @@ final class StreamStage {
     /// Adds the envelope that has just become the stream's `last`; `digestBefore` is the running digest before it.
     func append(_ bytes: [UInt8], to id: StreamID, digestBefore: Digest32) {
         guard let place = places[id] else { preconditionFailure("a stream is read before it is changed") }
-        if entries[place].packs.last?.hasRoom(for: bytes.count) != true {
+        let open = entries[place].packs.last
+        // A stream that has begun anew in this group does not go on in the pack of before.
+        if open?.hasRoom(for: bytes.count) != true || open?.last != entries[place].row.last - 1 {
             entries[place].packs.append(Pack(first: entries[place].row.last, digestBefore: digestBefore))
         }
         entries[place].packs[entries[place].packs.count - 1].append(bytes)

@@ -1,0 +1,77 @@
+/// What the exchange wants done in the store: a value, so that daemon and simulator run the same code on it.
+package enum ExchangeWork: Sendable, Hashable {
+    /// Envelopes that came from a peer, checked and in order a stream.
+    case receive(ReceivedBatch)
+    /// What destinations have decided, for streams that begin or pass here.
+    case receipts([ReceiptState])
+    /// The origin has taken back what was rejected: destinations and relays may forget it.
+    case settled([StreamPosition])
+    /// The next hop holds these durably: a relay lets them go, an origin notes it.
+    case forwarded([StreamPosition], by: Incarnation)
+    /// The sender keeps nothing at or below: a relay that knows less goes on from there,
+    /// and so does a destination that knows nothing of the stream.
+    case adopt([StreamBase], from: Incarnation)
+    /// A session with a peer is proposed (by who dials) or agreed: its token, and the life of the peer's store.
+    case session(peer: NodeID, incarnation: Incarnation, tokens: [SessionToken])
+
+    /// Records that it writes, towards the limit of a commit group.
+    package var records: Int {
+        switch self {
+        case .receive(let batch): batch.envelopes.count
+        case .receipts(let states): states.count
+        case .settled(let positions), .forwarded(let positions, _): positions.count
+        case .adopt(let bases, _): bases.count
+        case .session: 1
+        }
+    }
+}
+
+package struct StreamPosition: Sendable, Hashable {
+    package var stream: StreamID
+    package var position: UInt64
+    package init(stream: StreamID, position: UInt64) {
+        self.stream = stream
+        self.position = position
+    }
+}
+
+/// Where what a sender keeps of a stream begins.
+package struct StreamBase: Sendable, Hashable {
+    package var stream: StreamID
+    package var base: UInt64
+    package var digest: Digest32
+    package init(stream: StreamID, base: UInt64, digest: Digest32) {
+        self.stream = stream
+        self.base = base
+        self.digest = digest
+    }
+}
+
+/// The newest receipt of a stream: everything through `applied` is decided, and these positions were refused.
+package struct ReceiptState: Sendable, Hashable {
+    package var stream: StreamID
+    package var applied: UInt64
+    package var rejections: [RejectedPosition]
+    package init(stream: StreamID, applied: UInt64, rejections: [RejectedPosition]) {
+        self.stream = stream
+        self.applied = applied
+        self.rejections = rejections
+    }
+}
+
+package struct ReceivedBatch: Sendable, Hashable {
+    package struct Item: Sendable, Hashable {
+        package var header: EnvelopeHeader
+        /// The envelope as it came.
+        package var bytes: [UInt8]
+    }
+    /// The life of the peer that sent them.
+    package var incarnation: Incarnation
+    package var envelopes: [Item]
+}
+
+/// What came of a work.
+package struct ExchangeOutcome: Sendable, Hashable {
+    /// Streams whose envelopes found no room: the sender is asked to send them again.
+    package var refused: Set<StreamID> = []
+}

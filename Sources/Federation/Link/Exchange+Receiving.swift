@@ -1,0 +1,168 @@
+/// Envelopes and receipts that come.
+extension Exchange {
+    mutating func envelopeArrived(
+        _ message: FramedMessage, _ number: SessionNumber
+    ) throws(FrameFault) -> [ExchangeAction] {
+        guard let peer = sessions[number]?.peer else { return [] }
+        var reader = ByteReader(message.bytes)
+        guard let header = try? EnvelopeCodec.decodeHeader(&reader) else { throw FrameFault("envelope-malformed") }
+        let stream = header.stream
+        guard stream.origin != node else { throw FrameFault("wrong-origin") }
+        guard previousHop(of: stream) == peer else {
+            throw FrameFault(stream.origin == peer ? "not-ours-to-relay" : "wrong-origin")
+        }
+        sessions[number]?.burstOpen = message.flags & FrameFlags.burst != 0
+        let expected = sessions[number]?.expected[stream] ?? (rows[stream]?.last ?? 0) + 1
+        if header.position == expected {
+            sessions[number]?.awaitingResend.remove(stream)
+            sessions[number]?.expected[stream] = expected + 1
+            sessions[number]?.pending.append(ReceivedBatch.Item(header: header, bytes: message.bytes))
+            sessions[number]?.pendingBytes += message.bytes.count
+        } else if header.position > expected, sessions[number]?.awaitingResend.contains(stream) != true {
+            throw FrameFault("position-gap")
+        } else if header.position < expected, let row = rows[stream], header.position <= row.last {
+            // Once more what is durable already: say so again.
+            var bytes: [UInt8] = []
+            Frame.append(.ack, LinkCodec.acks([ack(stream, row)])[...], to: &bytes)
+            return [.send(number, bytes)] + submitReceived(number)
+        }
+        return submitReceived(number)
+    }
+
+    /// Hands what has come to the store, unless more of a burst is on its way or the last batch is not done.
+    mutating func submitReceived(_ number: SessionNumber) -> [ExchangeAction] {
+        guard let session = sessions[number], !session.inWork, !session.pending.isEmpty,
+            let incarnation = session.incarnation
+        else { return [] }
+        guard
+            !session.burstOpen || session.pending.count >= Exchange.batchEnvelopes
+                || session.pendingBytes >= Exchange.batchBytes
+        else { return [] }
+        let batch = Array(session.pending.prefix(Exchange.batchEnvelopes))
+        sessions[number]?.pending.removeFirst(batch.count)
+        sessions[number]?.pendingBytes -= batch.reduce(0) { $0 + $1.bytes.count }
+        sessions[number]?.inWork = true
+        return [.submit(.receive(ReceivedBatch(incarnation: incarnation, envelopes: batch)), .receive(number))]
+    }
+
+    mutating func received(
+        _ number: SessionNumber, _ result: Result<ExchangeOutcome, StoreError>
+    ) -> [ExchangeAction] {
+        guard sessions[number] != nil else { return [] }
+        sessions[number]?.inWork = false
+        switch result {
+        case .success(let outcome):
+            return refused(outcome.refused, number) + submitReceived(number)
+        case .failure(let error) where error.code == .full:
+            let all = sessions[number].map { Set($0.expected.keys) } ?? []
+            return refused(all, number)
+        case .failure(let error):
+            return end(number, code: "store-failed", detail: error.code.rawValue)
+        }
+    }
+
+    /// No room for these: what was sent beyond the last durable one must be sent again, once there is credit.
+    private mutating func refused(_ streams: Set<StreamID>, _ number: SessionNumber) -> [ExchangeAction] {
+        guard !streams.isEmpty else { return [] }
+        var acks: [Ack] = []
+        for stream in streams.sorted() {
+            sessions[number]?.pending.removeAll { $0.header.stream == stream }
+            let row = rows[stream] ?? StreamRow(ordinal: 0)
+            sessions[number]?.expected[stream] = row.last + 1
+            sessions[number]?.awaitingResend.insert(stream)
+            acks.append(ack(stream, row, resend: true))
+        }
+        let left = sessions[number]?.pending.reduce(0) { $0 + $1.bytes.count } ?? 0
+        sessions[number]?.pendingBytes = left
+        var bytes: [UInt8] = []
+        Frame.append(.ack, LinkCodec.acks(acks)[...], to: &bytes)
+        return [.send(number, bytes)]
+    }
+
+    /// There is room again: peers whose envelopes were refused may go on.
+    package mutating func roomAgain() -> [ExchangeAction] {
+        mayRelay = true
+        var actions: [ExchangeAction] = []
+        for (number, session) in sessions.sorted(by: { $0.key < $1.key }) where !session.awaitingResend.isEmpty {
+            let acks = session.awaitingResend.sorted().map { ack($0, rows[$0] ?? StreamRow(ordinal: 0)) }
+            var bytes: [UInt8] = []
+            Frame.append(.ack, LinkCodec.acks(acks)[...], to: &bytes)
+            actions.append(.send(number, bytes))
+        }
+        return actions
+    }
+
+    // MARK: Receipts
+
+    mutating func receiptsArrived(
+        _ states: [ReceiptState], _ number: SessionNumber
+    ) throws(FrameFault) -> [ExchangeAction] {
+        guard let peer = sessions[number]?.peer else { return [] }
+        var forwards: [SessionNumber: [ReceiptState]] = [:]
+        for state in states {
+            guard nextHop(of: state.stream) == peer else { throw FrameFault("receipt-wrong-stream") }
+            if !state.rejections.isEmpty { sessions[number]?.rejecting.insert(state.stream) }
+            guard state.stream.origin != node else {
+                guard let row = rows[state.stream] else { continue }
+                guard state.applied <= row.last else { throw FrameFault("receipt-beyond-sent") }
+                let pending = pendingReceipts[state.stream]?.applied ?? row.base
+                if state.applied > pending { pendingReceipts[state.stream] = state }
+                continue
+            }
+            guard state.applied >= passingReceipts[state.stream]?.applied ?? 0 else { continue }
+            passingReceipts[state.stream] = state
+            if rows[state.stream] != nil { pendingReceipts[state.stream] = state }
+            if let hop = previousHop(of: state.stream), let back = running(hop) {
+                forwards[back, default: []].append(state)
+            }
+        }
+        var actions: [ExchangeAction] = forwards.keys.sorted().map { back in
+            var bytes: [UInt8] = []
+            Frame.append(.receipt, LinkCodec.receipts(forwards[back] ?? [])[...], to: &bytes)
+            return .send(back, bytes)
+        }
+        actions += submitReceipts()
+        return actions
+    }
+
+    mutating func submitReceipts() -> [ExchangeAction] {
+        guard !receiptsInWork, !pendingReceipts.isEmpty else { return [] }
+        let states = pendingReceipts.values.sorted { $0.stream < $1.stream }
+        pendingReceipts = [:]
+        receiptsInWork = true
+        // What changes an appeal is wanted at once; that an envelope may go can wait for the next commit.
+        let urgent = states.contains {
+            $0.stream.origin == node && ($0.stream.lane <= .appeals || !$0.rejections.isEmpty)
+        }
+        return [urgent ? .submit(.receipts(states), .receipts) : .submitLazily(.receipts(states), .receipts)]
+    }
+
+    mutating func settledArrived(_ positions: [StreamPosition], _ number: SessionNumber) -> [ExchangeAction] {
+        guard let peer = sessions[number]?.peer else { return [] }
+        let ours = positions.filter { previousHop(of: $0.stream) == peer && rows[$0.stream] != nil }
+        let news = ours.filter { $0.position > rows[$0.stream]?.settled ?? 0 }
+        guard !news.isEmpty else { return [] }
+        var actions: [ExchangeAction] = [.submitLazily(.settled(news), .bookkeeping)]
+        for settled in news {
+            guard let hop = nextHop(of: settled.stream), let on = running(hop) else { continue }
+            var bytes: [UInt8] = []
+            Frame.append(.settled, LinkCodec.positions([settled])[...], to: &bytes)
+            actions.append(.send(on, bytes))
+        }
+        return actions
+    }
+
+    mutating func offered(_ bases: [StreamBase], _ number: SessionNumber) -> [ExchangeAction] {
+        guard let session = sessions[number], let life = session.incarnation else { return [] }
+        let ahead = bases.filter {
+            previousHop(of: $0.stream) == session.peer && $0.base > rows[$0.stream]?.last ?? 0
+                && ($0.stream.destination != node || rows[$0.stream] == nil)
+        }
+        guard !ahead.isEmpty else { return [] }
+        for start in ahead {
+            sessions[number]?.pending.removeAll { $0.header.stream == start.stream }
+            sessions[number]?.expected[start.stream] = start.base + 1
+        }
+        return [.submit(.adopt(ahead, from: life), .bookkeeping)]
+    }
+}

@@ -1,0 +1,292 @@
+/// The exchange of one node: every session, every stream, as a value without IO. Events go in, actions come out; the
+/// daemon and the simulator run this same code.
+///
+/// - Rows are what the store durably holds, as the commits told it. Acknowledgements and receipts are derived from them
+///   and from nothing else: what is said to a peer is durable.
+/// - One session a peer; a newer one replaces an older.
+package struct Exchange: Sendable {
+    /// Positions that a peer may send beyond what is durable here.
+    package static let window: UInt64 = 1024
+    /// What one submission to the store may hold.
+    static let batchEnvelopes = 256
+    static let batchBytes = 1 << 20
+
+    package let node: NodeID
+    package let incarnation: Incarnation
+    let routes: any Routes
+
+    package internal(set) var rows: [StreamID: StreamRow]
+    package internal(set) var peers: [NodeID: PeerRow]
+    var sessions: [SessionNumber: Session] = [:]
+    var sessionOf: [NodeID: SessionNumber] = [:]
+    /// Receipts for streams that begin or pass here, newest only, that are not in the store yet.
+    var pendingReceipts: [StreamID: ReceiptState] = [:]
+    var receiptsInWork = false
+    /// Newest receipts of streams that pass here, kept though the streams themselves may not be known here any more.
+    var passingReceipts: [StreamID: ReceiptState] = [:]
+    /// Acknowledged by next hops, not in the store yet, by the next hop's life.
+    var pendingForwarded: [Incarnation: [StreamID: UInt64]] = [:]
+    var bookkeepingInWork = false
+    /// False while envelopes of others find no room here.
+    package var mayRelay = true
+    private var previousHops: [StreamID: NodeID?] = [:]
+
+    package init(
+        node: NodeID, incarnation: Incarnation, routes: any Routes, rows: [StreamChange],
+        peers: [(node: NodeID, row: PeerRow)]
+    ) {
+        self.node = node
+        self.incarnation = incarnation
+        self.routes = routes
+        self.rows = Dictionary(rows.map { ($0.id, $0.row) }, uniquingKeysWith: { first, _ in first })
+        self.peers = Dictionary(peers.map { ($0.node, $0.row) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// What is known of each open session.
+    package var links: [LinkStatus] {
+        sessions.values.map { LinkStatus(peer: $0.peer, phase: $0.phase, refusal: $0.refusal) }
+            .sorted { $0.peer < $1.peer }
+    }
+
+    // MARK: Sessions
+
+    /// A link is up: both ends know each other by certificate and pin.
+    package mutating func sessionOpened(_ number: SessionNumber, peer: NodeID, dialled: Bool) -> [ExchangeAction] {
+        var actions: [ExchangeAction] = []
+        if let old = sessionOf[peer] {
+            actions += end(old, code: "replaced", detail: "a newer session of \(peer) is open")
+        }
+        sessions[number] = Session(peer: peer, dialled: dialled)
+        sessionOf[peer] = number
+        var bytes: [UInt8] = []
+        Frame.append(.hello, hello(to: peer).encoded()[...], to: &bytes)
+        actions.append(.send(number, bytes))
+        return actions
+    }
+
+    /// The transport has ended, whoever ended it. What was under way and not durable is as if it had never come.
+    package mutating func sessionClosed(_ number: SessionNumber) {
+        guard let session = sessions.removeValue(forKey: number) else { return }
+        if sessionOf[session.peer] == number { sessionOf[session.peer] = nil }
+    }
+
+    /// Says why and closes.
+    mutating func end(_ number: SessionNumber, code: String, detail: String) -> [ExchangeAction] {
+        guard sessions[number] != nil else { return [] }
+        sessionClosed(number)
+        var bytes: [UInt8] = []
+        Frame.append(.bye, LinkCodec.bye(code, detail)[...], to: &bytes)
+        return [.send(number, bytes), .close(number, code: code, detail: detail)]
+    }
+
+    /// The session of a peer over which payload goes, if there is one.
+    func running(_ peer: NodeID) -> SessionNumber? {
+        guard let number = sessionOf[peer], sessions[number]?.phase == .running else { return nil }
+        return number
+    }
+
+    // MARK: Where a stream comes from and goes to
+
+    func nextHop(of stream: StreamID) -> NodeID? {
+        stream.destination == node ? nil : routes.nextHop(from: node, to: stream.destination)
+    }
+
+    mutating func previousHop(of stream: StreamID) -> NodeID? {
+        if stream.origin == node { return nil }
+        if let known = previousHops[stream] { return known }
+        var hop = stream.origin
+        var found: NodeID?
+        // A way is never longer than the federation; 64 hops end a walk that would never come here.
+        for _ in 0..<64 {
+            guard let next = routes.nextHop(from: hop, to: stream.destination) else { break }
+            if next == node {
+                found = hop
+                break
+            }
+            hop = next
+        }
+        previousHops[stream] = .some(found)
+        return found
+    }
+
+    // MARK: What the store tells
+
+    /// A commit is durable and has left these rows.
+    package mutating func committed(_ changes: [StreamChange]) -> [ExchangeAction] {
+        var acks: [SessionNumber: [Ack]] = [:]
+        var receipts: [SessionNumber: [ReceiptState]] = [:]
+        var settled: [SessionNumber: [StreamPosition]] = [:]
+        var pumps: Set<SessionNumber> = []
+        for change in changes {
+            let old = rows[change.id]
+            rows[change.id] = change.row
+            if let hop = nextHop(of: change.id), let number = running(hop) {
+                sessions[number]?.follow(change)
+                pumps.insert(number)
+                noteHeldBeyond(change, number)
+                if change.id.origin == node, change.row.settled != old?.settled ?? 0,
+                    sessions[number]?.rejecting.contains(change.id) == true
+                {
+                    settled[number, default: []].append(
+                        StreamPosition(stream: change.id, position: change.row.settled))
+                }
+            }
+            guard let hop = previousHop(of: change.id), let number = running(hop) else { continue }
+            if change.row.last != old?.last ?? 0 { acks[number, default: []].append(ack(change.id, change.row)) }
+            if change.id.destination == node, change.row.applied != old?.applied ?? 0 {
+                receipts[number, default: []].append(ReceiptState(change))
+            }
+        }
+        var actions: [ExchangeAction] = []
+        for number in Set(acks.keys).union(receipts.keys).union(settled.keys).sorted() {
+            var bytes: [UInt8] = []
+            if let acks = acks[number] { Frame.append(.ack, LinkCodec.acks(acks)[...], to: &bytes) }
+            if let states = receipts[number] { Frame.append(.receipt, LinkCodec.receipts(states)[...], to: &bytes) }
+            if let done = settled[number] { Frame.append(.settled, LinkCodec.positions(done)[...], to: &bytes) }
+            actions.append(.send(number, bytes))
+        }
+        return actions + submitForwarded() + pumps.sorted().map { .pump($0) }
+    }
+
+    /// The next hop holds more than this store did when it said so: what has come since may go at once.
+    private mutating func noteHeldBeyond(_ change: StreamChange, _ number: SessionNumber) {
+        guard let session = sessions[number], let life = session.incarnation,
+            let held = session.sending[change.id]?.acknowledged
+        else { return }
+        let durable = min(held, change.row.last)
+        if durable > change.row.forwarded { pendingForwarded[life, default: [:]][change.id] = durable }
+    }
+
+    func ack(_ stream: StreamID, _ row: StreamRow, resend: Bool = false) -> Ack {
+        let open = mayRelay || stream.destination == node
+        return Ack(
+            stream: stream, through: row.last, credit: row.last + (open && !resend ? Exchange.window : 0),
+            resend: resend)
+    }
+
+    /// A work is durable, or has failed. Told after `committed` of the same commit.
+    package mutating func workDone(
+        _ tag: WorkTag, _ result: Result<ExchangeOutcome, StoreError>
+    ) -> [ExchangeAction] {
+        switch tag {
+        case .receive(let number): return received(number, result)
+        case .receipts:
+            receiptsInWork = false
+            return submitReceipts()
+        case .bookkeeping:
+            bookkeepingInWork = false
+            return submitForwarded()
+        case .tokenProposed(let number, let token):
+            guard case .success = result, sessions[number] != nil else { return [] }
+            return [.send(number, tokenFrame(token, proposed: true))]
+        case .tokenAccepted(let number, let token):
+            guard case .success = result, sessions[number] != nil else { return [] }
+            return [.send(number, tokenFrame(token, proposed: false))]
+        }
+    }
+
+    func tokenFrame(_ token: SessionToken, proposed: Bool) -> [UInt8] {
+        var bytes: [UInt8] = []
+        Frame.append(.token, LinkCodec.token(token, proposed: proposed)[...], to: &bytes)
+        return bytes
+    }
+
+    // MARK: What peers tell
+
+    /// A whole message has come.
+    /// - Parameters:
+    ///   - random: fresh random bits, used when this message makes a token necessary.
+    ///   - now: for the answer to a ping.
+    package mutating func arrived(
+        _ message: FramedMessage, in number: SessionNumber, reading outbox: some OutboxReading, random: ID128,
+        now: Timestamp
+    ) -> [ExchangeAction] {
+        guard let session = sessions[number] else { return [] }
+        do throws(FrameFault) {
+            guard session.phase == .running || [.hello, .bye, .ping, .pong].contains(message.kind) else {
+                // A refused session carries nothing; before the hello nothing may come.
+                if session.phase == .refused { return [] }
+                throw FrameFault("hello-expected")
+            }
+            switch message.kind {
+            case .hello:
+                guard session.phase == .greeting else { throw FrameFault("hello-twice") }
+                return try greeted(
+                    try FrameFault.decoding(message.bytes, Hello.init(decoding:)), number, outbox, random)
+            case .envelope: return try envelopeArrived(message, number)
+            case .flush:
+                sessions[number]?.burstOpen = false
+                return submitReceived(number)
+            case .ack: return try acknowledged(try FrameFault.decoding(message.bytes, LinkCodec.acks), number)
+            case .receipt:
+                return try receiptsArrived(try FrameFault.decoding(message.bytes, LinkCodec.receipts), number)
+            case .settled:
+                return settledArrived(try FrameFault.decoding(message.bytes, LinkCodec.positions), number)
+            case .offer: return offered(try FrameFault.decoding(message.bytes, LinkCodec.bases), number)
+            case .token:
+                let (token, proposed) = try FrameFault.decoding(message.bytes, LinkCodec.token)
+                return tokenArrived(token, proposed: proposed, number)
+            case .ping:
+                var bytes: [UInt8] = []
+                Frame.append(.pong, message.bytes.prefix(64), to: &bytes)
+                return [.send(number, bytes)]
+            case .pong: return []
+            case .bye:
+                let (code, detail) = try FrameFault.decoding(message.bytes, LinkCodec.bye)
+                sessionClosed(number)
+                return [
+                    .note(code: "peer-said-\(code)", peer: session.peer, detail: detail),
+                    .close(number, code: "peer-closed", detail: code),
+                ]
+            case .entry, .cursor: throw FrameFault("frame-unknown-kind")
+            }
+        } catch {
+            return violated(number, error)
+        }
+    }
+
+    /// The peer broke the protocol: say so, end the session, note it.
+    package mutating func violated(_ number: SessionNumber, _ fault: FrameFault) -> [ExchangeAction] {
+        guard let peer = sessions[number]?.peer else { return [] }
+        return [.note(code: fault.code, peer: peer, detail: "the peer broke the protocol")]
+            + end(number, code: fault.code, detail: "this is against the protocol")
+    }
+
+    private mutating func tokenArrived(
+        _ token: SessionToken, proposed: Bool, _ number: SessionNumber
+    ) -> [ExchangeAction] {
+        guard let session = sessions[number], let life = session.incarnation else { return [] }
+        guard proposed != session.dialled else { return violated(number, FrameFault("token-out-of-turn")) }
+        if proposed {
+            guard token.counter > (tokens(of: session.peer, in: life).map(\.counter).max() ?? 0) else {
+                return violated(number, FrameFault("token-behind"))
+            }
+        } else {
+            guard peers[session.peer]?.tokens.contains(token) == true else {
+                return violated(number, FrameFault("token-unknown"))
+            }
+        }
+        peers[session.peer, default: PeerRow()].tokens = [token]
+        peers[session.peer, default: PeerRow()].incarnation = life
+        return [
+            .submit(
+                .session(peer: session.peer, incarnation: life, tokens: [token]),
+                proposed ? .tokenAccepted(number, token) : .bookkeeping)
+        ]
+    }
+}
+
+extension ReceiptState {
+    init(_ change: StreamChange) {
+        self.init(stream: change.id, applied: change.row.applied, rejections: change.row.rejections)
+    }
+}
+
+extension FrameFault {
+    /// A message that does not decode is a fault of the peer.
+    static func decoding<Value>(
+        _ bytes: [UInt8], _ decode: ([UInt8]) throws(WireError) -> Value
+    ) throws(FrameFault) -> Value {
+        do throws(WireError) { return try decode(bytes) } catch { throw FrameFault("message-malformed") }
+    }
+}

@@ -1,0 +1,124 @@
+/// Accepts messages of this node: a position is minted and the envelope kept in the transaction that accepts it.
+package struct Outbox: Sender {
+    private let node: NodeID
+    private let incarnation: Incarnation
+    private let topologyVersion: UInt64
+
+    package init(node: NodeID, incarnation: Incarnation, topologyVersion: UInt64) {
+        self.node = node
+        self.incarnation = incarnation
+        self.topologyVersion = topologyVersion
+    }
+
+    package func send(
+        _ kind: MessageKind, id: ID128, to destination: NodeID, body: EnvelopeBody,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let stream = StreamID(origin: node, incarnation: incarnation, destination: destination, lane: kind.lane)
+        var row = try transaction.group.streams.open(stream, in: transaction)
+        let header = EnvelopeHeader(
+            stream: stream, position: row.last + 1, kind: kind, id: id, created: transaction.now,
+            topologyVersion: topologyVersion)
+        let bytes = EnvelopeCodec.encode(Envelope(header: header, body: body))
+        guard bytes.count <= EnvelopeCodec.maximumBytes else {
+            throw StoreError(
+                .tooLarge, "an envelope of \(bytes.count) bytes; at most \(EnvelopeCodec.maximumBytes) can travel",
+                remedy: "shorten the history or the text")
+        }
+        Outbox.keep(bytes, as: stream, &row, in: transaction)
+    }
+
+    /// Keeps the envelope as the stream's next one.
+    static func keep(
+        _ bytes: [UInt8], as stream: StreamID, _ row: inout StreamRow, in transaction: borrowing WriteTransaction
+    ) {
+        let before = row.lastDigest
+        row.last += 1
+        row.lastDigest = before.extended(by: bytes[...])
+        transaction.group.streams.update(stream, row)
+        transaction.group.streams.append(bytes, to: stream, digestBefore: before)
+    }
+
+    /// Lets go of everything at or below a position, and moves the stream's base there. Whole packs are deleted; a pack
+    /// that holds more stays until its last envelope may go.
+    static func release(
+        through position: UInt64, of stream: StreamID, _ row: inout StreamRow,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        guard position > row.base else { return }
+        let through = min(position, row.last)
+        row.baseDigest = try digest(through: through, of: row, in: transaction)
+        row.base = through
+        var gone: [[UInt8]] = []
+        try eachPack(of: row.ordinal, from: 0, in: transaction) { key, pack in
+            guard pack.last <= through else { return false }
+            gone.append(key)
+            return true
+        }
+        for key in gone { try transaction.delete(.outbox, key) }
+        transaction.group.streams.update(stream, row)
+    }
+
+    /// The running digest through a position between the row's base and its last.
+    /// - Throws: `store-damaged` when the store does not hold what its row says.
+    package static func digest<Transaction: Readable & ~Copyable>(
+        through position: UInt64, of row: StreamRow, in transaction: borrowing Transaction
+    ) throws(StoreError) -> Digest32 {
+        if position == row.last { return row.lastDigest }
+        if position == row.base { return row.baseDigest }
+        guard let pack = try pack(holding: position, of: row.ordinal, in: transaction) else {
+            throw StoreError.missing(position, row.ordinal)
+        }
+        return pack.digest(through: position)
+    }
+
+    /// The pack that holds a position, or nil when it is not kept here.
+    package static func pack<Transaction: Readable & ~Copyable>(
+        holding position: UInt64, of ordinal: UInt32, in transaction: borrowing Transaction
+    ) throws(StoreError) -> Pack? {
+        var found: ([UInt8], [UInt8])?
+        try transaction.scanBackwards(.outbox, from: Pack.key(ordinal, position)) { key, value in
+            found = (Array(key), Array(value))
+            return false
+        }
+        guard let found, found.0.starts(with: Pack.key(ordinal, 0).prefix(4)) else { return nil }
+        let pack = try Pack.decoded(key: found.0, value: found.1)
+        return position <= pack.last ? pack : nil
+    }
+
+    /// Walks the stream's packs from the one at or after a position, until `body` says false.
+    static func eachPack<Transaction: Readable & ~Copyable>(
+        of ordinal: UInt32, from position: UInt64, in transaction: borrowing Transaction,
+        _ body: (_ key: [UInt8], Pack) throws(StoreError) -> Bool
+    ) throws(StoreError) {
+        let prefix = Pack.key(ordinal, 0).prefix(4)
+        var fault: StoreError?
+        try transaction.scan(.outbox, from: Pack.key(ordinal, position)) { key, value in
+            let key = Array(key)
+            guard key.starts(with: prefix) else { return false }
+            do throws(StoreError) { return try body(key, try Pack.decoded(key: key, value: Array(value))) } catch {
+                fault = error
+                return false
+            }
+        }
+        if let fault { throw fault }
+    }
+}
+
+extension Pack {
+    static func decoded(key: [UInt8], value: [UInt8]) throws(StoreError) -> Pack {
+        do { return try Pack(key: key, value: value) } catch {
+            throw StoreError(
+                .damaged, "a pack of table outbox cannot be read: \(error)",
+                remedy: "stop the node and restore the store from a backup")
+        }
+    }
+}
+
+extension StoreError {
+    static func missing(_ position: UInt64, _ ordinal: UInt32) -> StoreError {
+        StoreError(
+            .damaged, "position \(position) of stream \(ordinal) is not in table outbox, though its row says so",
+            remedy: "stop the node and restore the store from a backup")
+    }
+}

@@ -1,0 +1,61 @@
+import Federation
+
+/// What the simulated nodes do with a message: they count it, refuse some, and take back what was refused to them.
+final class CountingApplication: Application {
+    static let applied = Table("applied")
+    static let confirmed = Table("confirmed")
+    static let returned = Table("returned")
+    static let accepted = Table("accepted")
+
+    /// One message, whoever else may have used its id.
+    static func key(_ origin: NodeID, _ id: ID128) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.append(id)
+        writer.append(origin)
+        return writer.bytes
+    }
+
+    static func refuses(_ id: ID128) -> Bool { id.low % 17 == 0 }
+
+    let bug: PlantedBug?
+    /// Ids that this process has seen, from whomever: what the bug `dedupByIDOnly` goes by.
+    nonisolated(unsafe) private var seen: Set<ID128> = []
+
+    init(bug: PlantedBug?) { self.bug = bug }
+
+    func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
+        if bug == .dedupByIDOnly, !seen.insert(envelope.header.id).inserted { return }
+        if CountingApplication.refuses(envelope.header.id) { throw Rejection("refused") }
+        try count(envelope, CountingApplication.applied, transaction)
+    }
+
+    func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        try count(envelope, CountingApplication.confirmed, transaction)
+    }
+
+    func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        try count(envelope, CountingApplication.returned, transaction)
+    }
+
+    private func count(
+        _ envelope: Envelope, _ table: Table, _ transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let key = CountingApplication.key(envelope.header.stream.origin, envelope.header.id)
+        let before = try transaction.get(table, key)?.first ?? 0
+        try transaction.put(table, key, [before + 1])
+    }
+}
+
+/// Faults of a shell that must be found. None of them exists outside this folder.
+enum PlantedBug: String, CaseIterable, Sendable {
+    /// A commit is told before it is on the disk.
+    case ackBeforeSync
+    /// The watermark is not in the transaction of the effect: a crash can fall between.
+    case watermarkOutsideTransaction
+    /// What was sent is deleted, acknowledged or not.
+    case deleteOnSend
+    /// A message is known by its id alone, whoever sent it.
+    case dedupByIDOnly
+    /// A gap is stepped over instead of asked for.
+    case skippedGap
+}

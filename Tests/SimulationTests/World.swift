@@ -1,0 +1,529 @@
+import FederationTestKit
+
+@testable import Federation
+
+/// How often what goes wrong, drawn from the seed.
+struct FaultPlan {
+    var frameFault = 0.0
+    var cut = 0.0
+    var crash = 0.0
+    var crashInCommit = 0.0
+    var restore = 0.0
+    var longDelay = 0.0
+
+    static func random(using random: inout SeededRandom) -> FaultPlan {
+        func rate(_ most: Double) -> Double {
+            Bool.random(using: &random) ? Double.random(in: 0...most, using: &random) : 0
+        }
+        return FaultPlan(
+            frameFault: rate(0.01), cut: rate(0.02), crash: rate(0.01), crashInCommit: rate(0.02), restore: rate(0.004),
+            longDelay: rate(0.05))
+    }
+}
+
+/// Two regions, a relay and a centre on virtual clock, network and disk. One seed replays everything.
+final class World {
+    typealias Event = () -> Void
+
+    private(set) var now: Int64 = 0
+    private var random: SeededRandom
+    private var plan: FaultPlan
+    private var events: [(time: Int64, order: Int, run: Event)] = []
+    private var order = 0
+    private let routes: SimulatedRoutes
+    private let relay: SimulatedNode
+    private let nodes: [NodeID: SimulatedNode]
+    private let names: [NodeID]
+    private let bug: PlantedBug?
+    private var connections: [Int: Connection] = [:]
+    private var nextConnection = 0
+    private var nextSession: SessionNumber = 0
+    private var faultsEnabled = true
+    private var relayIsRewound = false
+    /// What an earlier life of the relay said may still be on its way.
+    private var lastWipe = Int64.min / 2
+
+    /// What was accepted: (origin, id) to destination. Written when the commit was told, as a caller would learn it.
+    private(set) var accepted: [(origin: NodeID, id: ID128, destination: NodeID)] = []
+    private(set) var violations: [String] = []
+    private(set) var eventCount = 0
+    private(set) var faults: [String: Int] = [:]
+
+    private struct Connection {
+        var ends: [(node: NodeID, session: SessionNumber, life: Int)]
+        /// When the last bytes sent by each end arrive: what follows comes no earlier.
+        var arrival: [Int64] = [0, 0]
+        var dead = false
+    }
+
+    init(seed: UInt64, bug: PlantedBug? = nil) {
+        random = SeededRandom(seed: seed)
+        plan = FaultPlan.random(using: &random)
+        self.bug = bug
+        let parsed = ["relay", "region-a", "region-b", "centre"].compactMap { NodeID($0) }
+        names = parsed
+        routes = SimulatedRoutes(relay: parsed[0], leaves: Array(parsed.dropFirst()))
+        nodes = Dictionary(uniqueKeysWithValues: parsed.map { ($0, SimulatedNode($0)) })
+        relay = nodes[parsed[0]] ?? SimulatedNode(parsed[0])
+        for name in names { boot(name) }
+        for leaf in routes.leaves { dial(leaf) }
+        every(1000) { [unowned self] in for name in names { flush(name) } }
+        every(20) { [unowned self] in inject() }
+    }
+
+    // MARK: Running
+
+    /// Traffic with faults, then peace until everything has drained.
+    func run(messages: Int) {
+        for index in 0..<messages {
+            at(Int64.random(in: 0...4000, using: &random)) { [unowned self] in submit(index) }
+        }
+        advance(to: 6000)
+        faultsEnabled = false
+        for name in names where nodes[name]?.isUp == false { boot(name) }
+        let limit = now + 600_000
+        while now < limit && violations.isEmpty && !drained() { advance(to: now + 500) }
+        check()
+    }
+
+    private func advance(to time: Int64) {
+        while let first = events.first, first.time <= time, violations.isEmpty {
+            pop()
+            now = first.time
+            eventCount += 1
+            first.run()
+        }
+        now = max(now, time)
+    }
+
+    private func at(_ time: Int64, _ run: @escaping Event) {
+        order += 1
+        events.append((max(time, now), order, run))
+        var child = events.count - 1
+        while child > 0 {
+            let parent = (child - 1) / 2
+            guard earlier(child, parent) else { break }
+            events.swapAt(child, parent)
+            child = parent
+        }
+    }
+
+    private func earlier(_ left: Int, _ right: Int) -> Bool {
+        (events[left].time, events[left].order) < (events[right].time, events[right].order)
+    }
+
+    private func pop() {
+        events.swapAt(0, events.count - 1)
+        events.removeLast()
+        var parent = 0
+        while true {
+            var least = parent
+            for child in [2 * parent + 1, 2 * parent + 2] where child < events.count && earlier(child, least) {
+                least = child
+            }
+            if least == parent { return }
+            events.swapAt(parent, least)
+            parent = least
+        }
+    }
+
+    private func after(_ delay: Int64, _ run: @escaping Event) { at(now + delay, run) }
+
+    private func every(_ period: Int64, _ run: @escaping Event) {
+        after(period) { [unowned self] in
+            run()
+            every(period, run)
+        }
+    }
+
+    private func chance(_ probability: Double) -> Bool {
+        faultsEnabled && probability > 0 && Double.random(in: 0..<1, using: &random) < probability
+    }
+
+    private func met(_ fault: String) { faults[fault, default: 0] += 1 }
+
+    private func randomID() -> ID128 {
+        ID128(
+            high: UInt64.random(in: .min ... .max, using: &random),
+            low: UInt64.random(in: .min ... .max, using: &random))
+    }
+
+    // MARK: Processes
+
+    private func boot(_ name: NodeID) {
+        guard let node = nodes[name], !node.isUp else { return }
+        do {
+            try node.start(
+                newIncarnation: Incarnation(bits: randomID()), routes: routes, bug: bug,
+                now: Timestamp(milliseconds: now))
+        } catch { violations.append("\(name) does not start: \(error)") }
+    }
+
+    private func crash(_ name: NodeID, _ why: String) {
+        guard let node = nodes[name], node.isUp else { return }
+        met(why)
+        let lost = node.connections.values.sorted()
+        node.kill()
+        for connection in lost { drop(connection) }
+        after(Int64.random(in: 20...800, using: &random)) { [unowned self] in boot(name) }
+    }
+
+    private func inject() {
+        guard faultsEnabled else { return }
+        for name in names where chance(plan.crash) { crash(name, "crash") }
+        for number in connections.keys.sorted() where chance(plan.cut) {
+            met("cut")
+            drop(number)
+        }
+        if relay.snapshot == nil, chance(plan.restore * 5) { relay.snapshot = relay.engine.committed }
+        if let snapshot = relay.snapshot, relay.isUp, !relayIsRewound, chance(plan.restore * 3) {
+            // Somebody puts an old copy of the relay's disk back.
+            crash(relay.name, "restore")
+            relay.engine.restore(snapshot)
+            relay.snapshot = nil
+            relayIsRewound = true
+        }
+    }
+
+    /// The administrator's way out for a relay, which owns nothing: an empty store, a new life.
+    private func wipeRelay() {
+        guard relayIsRewound else { return }
+        relayIsRewound = false
+        lastWipe = now
+        met("wiped")
+        crash(relay.name, "rewind found")
+        relay.engine = MemoryEngine()
+        relay.synced = nil
+        relay.snapshot = nil
+    }
+
+    // MARK: Accepting
+
+    private func submit(_ index: Int) {
+        let leaves = routes.leaves
+        let origin = leaves[Int.random(in: 0..<leaves.count, using: &random)]
+        let others = leaves.filter { $0 != origin }
+        let destination = others[Int.random(in: 0..<others.count, using: &random)]
+        let kinds: [MessageKind] = [.escalation, .escalation, .answer, .topology, .entry]
+        let kind = kinds[Int.random(in: 0..<kinds.count, using: &random)]
+        // Some ids are used by two origins: each of them means its own message.
+        let id = ID128(high: 7, low: UInt64(index / 2 * 2 + (index % 8 == 1 ? 0 : index % 2)))
+        if accepted.contains(where: { $0.origin == origin && $0.id == id }) { return }
+        let size = [40, 700, 3000, 30_000][Int.random(in: 0..<4, using: &random)]
+        guard let node = nodes[origin], node.isUp, let outbox = node.outbox else { return }
+        let life = node.life
+        let job = WriteJob(.intake) { transaction in
+            let key = CountingApplication.key(origin, id)
+            if try transaction.get(CountingApplication.accepted, key) != nil { return }
+            try transaction.put(CountingApplication.accepted, key, [1])
+            try outbox.send(
+                kind, id: id, to: destination,
+                body: EnvelopeBody(bytes: Array(repeating: UInt8(index & 255), count: size)),
+                in: transaction)
+        } completion: { [unowned self] result in
+            guard case .success = result, node.life == life else { return }
+            if !accepted.contains(where: { $0.origin == origin && $0.id == id }) {
+                accepted.append((origin, id, destination))
+            }
+        }
+        enqueue(node, job)
+    }
+
+    // MARK: Disk
+
+    private func enqueue(_ node: SimulatedNode, _ job: WriteJob) {
+        node.queue.append(job)
+        startCommit(node)
+    }
+
+    private func flush(_ name: NodeID) {
+        guard let node = nodes[name], node.isUp, !node.lazy.isEmpty else { return }
+        startCommit(node, force: true)
+    }
+
+    private func startCommit(_ node: SimulatedNode, force: Bool = false) {
+        guard !node.committing, !node.queue.isEmpty || force else { return }
+        node.committing = true
+        let life = node.life
+        after(Int64.random(in: 1...6, using: &random)) { [unowned self] in
+            guard node.life == life, node.isUp else { return }
+            commit(node)
+        }
+    }
+
+    private func commit(_ node: SimulatedNode) {
+        node.committing = false
+        let jobs = Array(node.queue.prefix(64)) + node.lazy
+        node.queue.removeFirst(min(64, node.queue.count))
+        node.lazy = []
+        guard !jobs.isEmpty else { return }
+        if chance(plan.crashInCommit) { return crash(node.name, "crash before commit") }
+        let before = node.engine.committed
+        let sealed: GroupCommit.Sealed
+        do {
+            sealed = try GroupCommit.run(jobs, on: node.engine, quota: 0, now: Timestamp(milliseconds: now))
+        } catch {
+            violations.append("commit of \(node.name): \(error)")
+            return
+        }
+        if chance(plan.crashInCommit) {
+            // Between the effect and what should have been one with it.
+            if bug == .watermarkOutsideTransaction {
+                var torn = node.engine.committed
+                torn[.streams] = before[.streams]
+                torn[.outbox] = before[.outbox]
+                node.engine.restore(torn)
+            } else if Bool.random(using: &random) {
+                met("unsynced writes lost")
+                node.engine.restore(before)
+            }
+            return crash(node.name, "crash in commit")
+        }
+        if bug == .ackBeforeSync {
+            let tables = node.engine.committed
+            let life = node.life
+            if node.synced == nil { node.synced = before }
+            after(30) { if node.life == life { node.synced = tables } }
+        }
+        act(node, node.exchange?.committed(sealed.changes) ?? [])
+        for outcome in sealed.outcomes { outcome.job.completion(outcome.result) }
+        if chance(plan.crashInCommit) { return crash(node.name, "crash after commit") }
+        startCommit(node)
+    }
+
+    // MARK: Network
+
+    private func dial(_ leaf: NodeID) {
+        after(Int64.random(in: 20...300, using: &random)) { [unowned self] in
+            defer { dial(leaf) }
+            guard let node = nodes[leaf], node.isUp, relay.isUp else { return }
+            guard !connections.values.contains(where: { $0.ends[0].node == leaf && !$0.dead }) else { return }
+            connect(node, relay)
+        }
+    }
+
+    private func connect(_ dialler: SimulatedNode, _ listener: SimulatedNode) {
+        nextConnection += 1
+        let number = nextConnection
+        var connection = Connection(ends: [])
+        for node in [dialler, listener] {
+            nextSession += 1
+            connection.ends.append((node.name, nextSession, node.life))
+            node.assemblers[nextSession] = FrameAssembler()
+            node.connections[nextSession] = number
+        }
+        connections[number] = connection
+        for (index, node) in [dialler, listener].enumerated() {
+            let peer = index == 0 ? listener : dialler
+            let actions = node.exchange?.sessionOpened(
+                connection.ends[index].session, peer: peer.name, dialled: index == 0)
+            act(node, actions ?? [])
+        }
+    }
+
+    /// Both ends learn, each in its own time, that the connection is gone.
+    private func drop(_ number: Int) {
+        guard let connection = connections[number], !connection.dead else { return }
+        connections[number]?.dead = true
+        for end in connection.ends {
+            after(Int64.random(in: 0...200, using: &random)) { [unowned self] in
+                connections[number] = nil
+                guard let node = nodes[end.node], node.life == end.life else { return }
+                node.exchange?.sessionClosed(end.session)
+                node.assemblers[end.session] = nil
+                node.connections[end.session] = nil
+            }
+        }
+    }
+
+    private func send(_ node: SimulatedNode, _ session: SessionNumber, _ bytes: [UInt8]) {
+        guard let number = node.connections[session], var connection = connections[number], !connection.dead,
+            let side = connection.ends.firstIndex(where: { $0.session == session })
+        else { return }
+        var delay = Int64.random(in: 1...10, using: &random)
+        if chance(plan.longDelay) {
+            met("delay")
+            delay += Int64.random(in: 50...2000, using: &random)
+        }
+        let time = max(now + delay, connection.arrival[side])
+        connection.arrival[side] = time
+        connections[number] = connection
+        let other = connection.ends[1 - side]
+        at(time) { [unowned self] in
+            guard connections[number] != nil, let peer = nodes[other.node], peer.life == other.life else { return }
+            deliver(bytes, to: peer, other.session, number)
+        }
+    }
+
+    private func deliver(_ bytes: [UInt8], to node: SimulatedNode, _ session: SessionNumber, _ connection: Int) {
+        guard node.isUp, var assembler = node.assemblers[session] else { return }
+        var frames = cutIntoFrames(bytes)
+        // What TCP never does inside a connection: after it the connection does not live long. Only whole messages: that
+        // fragments of two envelopes do not mix is what TLS is for.
+        if !frames.isEmpty, !frames.contains(where: { $0[$0.startIndex + 5] & FrameFlags.fragment != 0 }),
+            chance(plan.frameFault)
+        {
+            let index = Int.random(in: 0..<frames.count, using: &random)
+            switch Int.random(in: 0..<3, using: &random) {
+            case 0:
+                met("loss")
+                frames.remove(at: index)
+            case 1:
+                met("duplication")
+                frames.insert(frames[index], at: index)
+            default:
+                met("reordering")
+                frames.swapAt(index, Int.random(in: 0..<frames.count, using: &random))
+            }
+            after(Int64.random(in: 0...400, using: &random)) { [unowned self] in drop(connection) }
+        }
+        for frame in frames { frame.withUnsafeBytes { assembler.append($0) } }
+        while true {
+            do {
+                guard let message = try assembler.next() else { break }
+                node.assemblers[session] = assembler
+                if bug == .skippedGap { stepOverGap(node, message) }
+                let actions = node.exchange?.arrived(
+                    message, in: session, reading: SimulatedReading(engine: node.engine), random: randomID(),
+                    now: Timestamp(milliseconds: now))
+                act(node, actions ?? [])
+                guard node.isUp, let next = node.assemblers[session] else { return }
+                assembler = next
+            } catch {
+                act(node, node.exchange?.violated(session, error) ?? [])
+                return
+            }
+        }
+        node.assemblers[session] = assembler
+    }
+
+    private func cutIntoFrames(_ bytes: [UInt8]) -> [ArraySlice<UInt8>] {
+        var frames: [ArraySlice<UInt8>] = []
+        var start = 0
+        while start + 4 <= bytes.count {
+            let length = (0..<4).reduce(0) { $0 << 8 | Int(bytes[start + $1]) }
+            frames.append(bytes[start..<min(start + length, bytes.count)])
+            start += length
+        }
+        return frames
+    }
+
+    // MARK: Actions
+
+    private func act(_ node: SimulatedNode, _ actions: [ExchangeAction]) {
+        for action in actions {
+            switch action {
+            case .send(let session, let bytes): send(node, session, bytes)
+            case .close(let session, _, _): if let number = node.connections[session] { drop(number) }
+            case .submit(let work, let tag): enqueue(node, job(node, work, tag))
+            case .submitLazily(let work, let tag): node.lazy.append(job(node, work, tag))
+            case .pump(let session): pump(node, session)
+            case .note(let code, let peer, let detail): noted(node, code, peer, detail)
+            }
+        }
+    }
+
+    private func noted(_ node: SimulatedNode, _ code: String, _ peer: NodeID, _ detail: String) {
+        guard code == "node-rewound" else { return }
+        if relayIsRewound, node.name == relay.name || peer == relay.name {
+            after(50) { [unowned self] in wipeRelay() }
+        } else if now - lastWipe > 2500 {
+            violations.append("\(now): \(node.name) says of \(peer): \(detail)")
+        }
+    }
+
+    private func job(_ node: SimulatedNode, _ work: ExchangeWork, _ tag: WorkTag) -> WriteJob {
+        let life = node.life
+        let inbox = node.inbox
+        var outcome = ExchangeOutcome()
+        return WriteJob(.essential, records: work.records, nested: false) { transaction in
+            if let inbox { outcome = try inbox.perform(work, in: transaction) }
+        } completion: { [unowned self] result in
+            guard node.life == life else { return }
+            let told: Result<ExchangeOutcome, StoreError> =
+                switch result {
+                case .success: .success(outcome)
+                case .failure(let error):
+                    .failure(error as? StoreError ?? StoreError(.engine, "\(error)", remedy: ""))
+                }
+            act(node, node.exchange?.workDone(tag, told) ?? [])
+        }
+    }
+
+    private func pump(_ node: SimulatedNode, _ session: SessionNumber) {
+        guard node.isUp, node.connections[session] != nil else { return }
+        var bytes: [UInt8] = []
+        node.exchange?.pump(session, room: 32_768, reading: SimulatedReading(engine: node.engine), into: &bytes)
+        guard !bytes.isEmpty else { return }
+        send(node, session, bytes)
+        if bug == .deleteOnSend { deleteSent(node, session) }
+        let life = node.life
+        if bytes.count >= 32_768 { after(3) { [unowned self] in if node.life == life { pump(node, session) } } }
+    }
+
+    // MARK: Planted bugs
+
+    private func deleteSent(_ node: SimulatedNode, _ session: SessionNumber) {
+        guard let sent = node.exchange?.sessions[session]?.sending.filter({ $0.value.next > 1 }) else { return }
+        let job = WriteJob(.essential) { transaction in
+            for (stream, sending) in sent {
+                guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { continue }
+                try Outbox.release(through: sending.next - 1, of: stream, &row, in: transaction)
+            }
+        } completion: { _ in
+        }
+        enqueue(node, job)
+    }
+
+    private func stepOverGap(_ node: SimulatedNode, _ message: FramedMessage) {
+        guard message.kind == .envelope, let header = try? EnvelopeCodec.decode(message.bytes).header,
+            header.stream.destination == node.name, var row = node.exchange?.rows[header.stream],
+            header.position > row.last + 1
+        else { return }
+        row.last = header.position - 1
+        row.base = row.last
+        row.applied = row.last
+        let writer = node.engine.beginWrite()
+        try? writer.put(.streams, header.stream.key.span.bytes, row.encoded().span.bytes)
+        try? writer.commit()
+        for number in node.exchange?.sessions.keys.sorted() ?? [] {
+            node.exchange?.sessions[number]?.expected[header.stream] = header.position
+        }
+        act(node, node.exchange?.committed([StreamChange(id: header.stream, row: row)]) ?? [])
+    }
+
+    // MARK: Promises
+
+    private func tally(_ node: NodeID, _ table: Table, _ origin: NodeID, _ id: ID128) -> Int {
+        let key = CountingApplication.key(origin, id)
+        guard let found = nodes[node]?.engine.committed[table], let index = found.index(of: key) else { return 0 }
+        return Int(found.values[index].first ?? 0)
+    }
+
+    private func drained() -> Bool {
+        accepted.allSatisfy { message in
+            tally(message.origin, CountingApplication.confirmed, message.origin, message.id)
+                + tally(message.origin, CountingApplication.returned, message.origin, message.id) > 0
+        }
+    }
+
+    /// Nothing accepted is lost, and everything takes effect once.
+    private func check() {
+        for message in accepted {
+            let effects = tally(message.destination, CountingApplication.applied, message.origin, message.id)
+            let returned = tally(message.origin, CountingApplication.returned, message.origin, message.id)
+            let confirmed = tally(message.origin, CountingApplication.confirmed, message.origin, message.id)
+            let what = "message \(message.id.low) \(message.origin) → \(message.destination)"
+            let refused = CountingApplication.refuses(message.id)
+            if effects != (refused ? 0 : 1) { violations.append("\(what): \(effects) effects") }
+            if returned != (refused ? 1 : 0) { violations.append("\(what): taken back \(returned) times") }
+            if confirmed != (refused ? 0 : 1) { violations.append("\(what): confirmed \(confirmed) times") }
+        }
+        for (name, node) in nodes.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in zip(
+                node.engine.committed[CountingApplication.applied]?.keys ?? [],
+                node.engine.committed[CountingApplication.applied]?.values ?? [])
+            where value != [1] { violations.append("\(name) applied \(key.suffix(8)) \(value) times") }
+        }
+    }
+}
