@@ -19,7 +19,7 @@ struct SimulationTests {
             accepted += world.accepted.count
             for (kind, count) in world.faults { faults[kind, default: 0] += count }
             if !world.violations.isEmpty { violated += 1 }
-            if let violation = world.violations.first { Issue.record("seed \(seed): \(violation)") }
+            for violation in world.violations.prefix(4) { Issue.record("seed \(seed): \(violation)") }
             if violated > 5 { break }
         }
         let met = faults.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")

@@ -203,11 +203,12 @@ final class World {
         let leaves = routes.leaves
         let origin = leaves[Int.random(in: 0..<leaves.count, using: &random)]
         let others = leaves.filter { $0 != origin }
-        let destination = others[Int.random(in: 0..<others.count, using: &random)]
         let kinds: [MessageKind] = [.escalation, .escalation, .answer, .topology, .entry]
         let kind = kinds[Int.random(in: 0..<kinds.count, using: &random)]
         // Some ids are used by two origins: each of them means its own message.
         let id = ID128(high: 7, low: UInt64(index / 2 * 2 + (index % 8 == 1 ? 0 : index % 2)))
+        // A caller that was not told asks again for the same: the destination follows from the id.
+        let destination = others[Int(id.low / 2) % others.count]
         if accepted.contains(where: { $0.origin == origin && $0.id == id }) { return }
         let size = [40, 700, 3000, 30_000][Int.random(in: 0..<4, using: &random)]
         guard let node = nodes[origin], node.isUp, let outbox = node.outbox else { return }
