@@ -1,5 +1,97 @@
+// OpenSSL and libsodium, as far as Swift cannot reach them: macros, callbacks, and whatever must read OpenSSL's error
+// queue on the spot. Policy is in Swift. Functions that return int give 1 or a count when they succeed, 0 or less when not.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
+// Digests, randomness, comparison
 void cs_sha256_pair(const void *first, size_t first_size, const void *second, size_t second_size, void *out);
+void cs_blake2b256(const void *bytes, size_t size, void *out);
+void cs_random(void *out, size_t size);
+int cs_equal(const void *left, const void *right, size_t size);
+void cs_zero(void *bytes, size_t size);
+
+// Identity: Ed25519 (RFC 8032)
+void cs_identity_generate(uint8_t public_key[32], uint8_t secret_key[64]);
+void cs_identity_sign(uint8_t signature[64], const void *message, size_t size, const uint8_t secret_key[64]);
+int cs_identity_verify(const uint8_t signature[64], const void *message, size_t size, const uint8_t public_key[32]);
+
+// Link keys and certificates: ECDSA P-256, X.509. Everything in and out is PEM; the result is the length written.
+int cs_link_key_generate(char *out, size_t capacity);
+int cs_request_create(const char *key, const char *common_name, char *out, size_t capacity);
+/// SHA-256 of the request's public key (SubjectPublicKeyInfo), once its own signature has been checked.
+int cs_request_pin(const char *request, uint8_t pin[32]);
+int cs_authority_create(const char *key, const char *common_name, int days, char *out, size_t capacity);
+
+/// What a node certificate says. The unusual values exist for tests of the acceptance rule.
+struct cs_certificate_plan {
+    const char *uri;
+    const char *second_uri;
+    int64_t not_before;
+    int64_t not_after;
+    int is_authority;
+    int without_key_usage_limits;
+    int without_extended_usage;
+};
+int cs_certificate_issue(
+    const char *authority_key, const char *authority_certificate, const char *request,
+    const struct cs_certificate_plan *plan, char *out, size_t capacity);
+
+/// What the acceptance rule looks at.
+struct cs_certificate_facts {
+    uint8_t pin[32];
+    int64_t not_before;
+    int64_t not_after;
+    int version;
+    int serial_bytes;
+    int uri_count;
+    int other_names;
+    char uri[256];
+    int is_authority;
+    int key_usage_critical;
+    uint32_t key_usage;
+    int client_usage;
+    int server_usage;
+    int unknown_critical;
+};
+int cs_certificate_facts(const char *certificate, struct cs_certificate_facts *facts);
+
+// TLS 1.3 over memory: no sockets here.
+typedef struct cs_context cs_context;
+typedef struct cs_session cs_session;
+
+cs_context *cs_context_new(const char *certificate, const char *key);
+/// Certificates of this trust domain chain to this authority and to no other.
+int cs_context_add_anchor(cs_context *context, const char *trust_domain, const char *certificate);
+void cs_context_free(cs_context *context);
+
+cs_session *cs_session_new(cs_context *context, int is_server);
+void cs_session_free(cs_session *session);
+/// Bytes from the network. Returns how many were taken.
+int cs_session_feed(cs_session *session, const void *bytes, size_t size);
+/// Bytes for the network. Returns how many were written, 0 when there are none.
+int cs_session_drain(cs_session *session, void *out, size_t capacity);
+size_t cs_session_pending(const cs_session *session);
+/// 1 done, 0 needs more bytes, -1 failed: see cs_session_fault.
+int cs_session_handshake(cs_session *session);
+/// Plain bytes: count, 0 needs more bytes, -1 failed, -2 closed by the peer in order.
+int cs_session_read(cs_session *session, void *out, size_t capacity);
+int cs_session_write(cs_session *session, const void *bytes, size_t size);
+void cs_session_close(cs_session *session);
+
+enum cs_fault {
+    CS_FAULT_OTHER = 0,
+    CS_FAULT_NO_CERTIFICATE,
+    CS_FAULT_CHAIN,
+    CS_FAULT_EXPIRED,
+    CS_FAULT_NOT_YET_VALID,
+    CS_FAULT_UNKNOWN_DOMAIN,
+    CS_FAULT_NO_ALPN,
+    CS_FAULT_VERSION,
+    CS_FAULT_NOT_TLS,
+    CS_FAULT_PEER_REFUSED,
+};
+/// Why the last call failed, and OpenSSL's own words.
+enum cs_fault cs_session_fault(const cs_session *session, const char **words);
+int cs_session_peer_facts(cs_session *session, struct cs_certificate_facts *facts);
+int cs_session_is_as_pinned(const cs_session *session);

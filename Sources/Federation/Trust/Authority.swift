@@ -1,0 +1,111 @@
+import CryptoShim
+import FoundationEssentials
+
+/// A segment's certificate authority: `authority.json ca.key ca.crt issued/`. It never sees a node's private key.
+package struct Authority: Sendable {
+    private struct Settings: Codable {
+        var format = 1
+        var segment: String
+        var federation: String
+    }
+
+    private static let days: CInt = 5 * 365
+    private let path: String
+    private let settings: Settings
+
+    /// Opens an authority that `create` has made.
+    package init(_ path: String) throws(FederationError) {
+        self.path = path
+        settings = try TrustFile.read(Settings.self, path + "/authority.json")
+    }
+
+    package static func create(_ path: String, segment: String, federation: String) throws(FederationError) -> Authority
+    {
+        guard !Files.exists(path + "/ca.key") else {
+            throw FederationError(
+                "authority-exists", "\(path) holds an authority already", remedy: "name another folder")
+        }
+        try Files.makeFolder(path, mode: 0o700)
+        try Files.makeFolder(path + "/issued", mode: 0o700)
+        var key = Secret(count: 4096)
+        let size = key.withMutableBytes {
+            cs_link_key_generate($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)
+        }
+        let text = key.withText { key in
+            NodeFolder.pem { cs_authority_create(key, "EKC authority of \(segment).\(federation)", days, $0, $1) }
+        }
+        guard size > 0, let certificate = text ?? nil else {
+            throw FederationError(
+                "keys-failed", "no authority key could be made", remedy: "check the OpenSSL installation")
+        }
+        try NodeFolder.write(key, count: Int(size), to: path + "/ca.key")
+        try Files.write(Array(certificate.utf8), to: path + "/ca.crt")
+        try TrustFile.write(Settings(segment: segment, federation: federation), to: path + "/authority.json")
+        return try Authority(path)
+    }
+
+    /// Checks both proofs of possession and answers with a certificate.
+    /// - Parameter days: how long it is valid, at most 90.
+    package func issue(
+        _ request: EnrolmentRequest, days: Int = 30, now: Timestamp
+    ) throws(FederationError) -> EnrolmentAnswer {
+        guard (1...90).contains(days) else {
+            throw FederationError("bad-life", "\(days) days", remedy: "a certificate lives 1 to 90 days")
+        }
+        guard request.segment == settings.segment, request.federation == settings.federation else {
+            throw FederationError(
+                "wrong-segment",
+                "the request is for \(request.segment).\(request.federation), "
+                    + "this authority serves \(settings.segment).\(settings.federation)",
+                remedy: "take the request to the authority of its segment")
+        }
+        guard let node = NodeID(request.node) else {
+            throw FederationError("bad-node-name", "\(request.node)", remedy: "use [a-z0-9-]{1,32}")
+        }
+        guard let identity = Hex.decode(request.identityKey, count: 32),
+            let signature = Hex.decode(request.signature, count: 64),
+            cs_identity_verify(signature, request.statement, request.statement.count, identity) == 1
+        else {
+            throw FederationError(
+                "bad-proof", "the request is not signed by the identity key that it names",
+                remedy: "have the node run ekc node init and send its own request.json, unchanged")
+        }
+        var pin = [UInt8](repeating: 0, count: 32)
+        guard cs_request_pin(request.certificateRequest, &pin) == 1 else {
+            throw FederationError(
+                "bad-proof", "the certificate request is not signed by its own P-256 key",
+                remedy: "have the node run ekc node init and send its own request.json, unchanged")
+        }
+        let certificate = try sign(request.certificateRequest, node, days: days, now: now)
+        let anchor = String(decoding: try Files.read(path + "/ca.crt", maximum: 64 * 1024), as: UTF8.self)
+        let record = KeyRecord(
+            node: request.node, segment: request.segment, identityKey: request.identityKey, linkPin: Hex.encode(pin))
+        let answer = EnrolmentAnswer(
+            federation: request.federation, certificate: certificate, anchor: anchor, record: record)
+        try TrustFile.write(answer, to: path + "/issued/\(node)-\(now.milliseconds).json")
+        return answer
+    }
+
+    private func sign(
+        _ request: String, _ node: NodeID, days: Int, now: Timestamp
+    ) throws(FederationError) -> String {
+        let issuer = String(decoding: try Files.read(path + "/ca.crt", maximum: 64 * 1024), as: UTF8.self)
+        let key = try Secret.read(path + "/ca.key")
+        let seconds = now.milliseconds / 1000
+        let uri = "spiffe://\(settings.segment).\(settings.federation)/node/\(node)"
+        let issued = uri.withCString { uri in
+            var plan = cs_certificate_plan()
+            plan.uri = uri
+            plan.not_before = seconds - 300
+            plan.not_after = seconds + Int64(days) * 86_400
+            return key.withText { key in
+                NodeFolder.pem { cs_certificate_issue(key, issuer, request, &plan, $0, $1) }
+            }
+        }
+        guard let certificate = issued ?? nil else {
+            throw FederationError(
+                "authority-unusable", "\(path) could not sign", remedy: "check that ca.key and ca.crt belong together")
+        }
+        return certificate
+    }
+}

@@ -1,0 +1,157 @@
+import CryptoShim
+import FoundationEssentials
+
+/// Who a node is: `node.json` in its folder.
+package struct NodeSettings: Codable, Sendable, Equatable {
+    package var format = 1
+    package var node: String
+    package var segment: String
+    package var federation: String
+    /// Bytes the store may fill; absent: 64 GiB.
+    package var quotaBytes: Int?
+    /// The topology, when it is not `topology.json` in the node's folder.
+    package var topology: String?
+
+    package init(node: String, segment: String, federation: String) {
+        self.node = node
+        self.segment = segment
+        self.federation = federation
+    }
+}
+
+/// A node's folder: `node.json keys/ (0700: identity.key link.key link.crt) topology.json pins.json store/ admin.sock
+/// request.json`. Keys are born here and never leave.
+package struct NodeFolder: Sendable {
+    package let path: String
+
+    package init(_ path: String) { self.path = path }
+
+    package var settingsFile: String { path + "/node.json" }
+    package var requestFile: String { path + "/request.json" }
+    package var topologyFile: String { path + "/topology.json" }
+    package var pinsFile: String { path + "/pins.json" }
+    package var storeFolder: String { path + "/store" }
+    package var adminSocket: String { path + "/admin.sock" }
+    private var keys: String { path + "/keys" }
+    private var identityKey: String { keys + "/identity.key" }
+    private var linkKey: String { keys + "/link.key" }
+    private var linkCertificate: String { keys + "/link.crt" }
+
+    package func settings() throws(FederationError) -> NodeSettings {
+        try TrustFile.read(NodeSettings.self, settingsFile)
+    }
+
+    /// Makes the node's keys and the request for its authority.
+    /// - Throws: `node-exists` when there are keys already: they are never overwritten.
+    package func create(_ settings: NodeSettings) throws(FederationError) -> EnrolmentRequest {
+        guard !Files.exists(identityKey) else {
+            throw FederationError(
+                "node-exists", "\(path) holds a node's keys already", remedy: "name another folder, or remove this one")
+        }
+        try Files.makeFolder(path, mode: 0o750)
+        try Files.makeFolder(keys, mode: 0o700)
+        var publicKey = [UInt8](repeating: 0, count: 32)
+        var secretKey = Secret(count: 64)
+        publicKey.withUnsafeMutableBufferPointer { publicKey in
+            secretKey.withMutableBytes {
+                cs_identity_generate(publicKey.baseAddress, $0.baseAddress?.assumingMemoryBound(to: UInt8.self))
+            }
+        }
+        var link = Secret(count: 4096)
+        let size = link.withMutableBytes {
+            cs_link_key_generate($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)
+        }
+        let text = link.withText { key in
+            NodeFolder.pem {
+                cs_request_create(key, "\(settings.node).\(settings.segment).\(settings.federation)", $0, $1)
+            }
+        }
+        guard size > 0, let certificateRequest = text ?? nil else {
+            throw FederationError("keys-failed", "no link key could be made", remedy: "check the OpenSSL installation")
+        }
+        var request = EnrolmentRequest(
+            federation: settings.federation, segment: settings.segment, node: settings.node,
+            identityKey: Hex.encode(publicKey), certificateRequest: certificateRequest, signature: "")
+        request.signature = NodeFolder.sign(request.statement, secretKey)
+        try NodeFolder.write(secretKey, count: 64, to: identityKey)
+        try NodeFolder.write(link, count: Int(size), to: linkKey)
+        try TrustFile.write(settings, to: settingsFile)
+        try TrustFile.write(request, to: requestFile)
+        return request
+    }
+
+    /// Installs what the authority answered, once it is found to be for this node's own keys.
+    package func install(_ answer: EnrolmentAnswer) throws(FederationError) {
+        let request = try TrustFile.read(EnrolmentRequest.self, requestFile)
+        var pin = [UInt8](repeating: 0, count: 32)
+        guard cs_request_pin(request.certificateRequest, &pin) == 1 else {
+            throw FederationError(
+                "file-malformed", "\(requestFile) holds no request", remedy: "run ekc node init again")
+        }
+        guard answer.record.node == request.node, answer.record.segment == request.segment,
+            answer.federation == request.federation, answer.record.identityKey == request.identityKey,
+            answer.record.linkPin == Hex.encode(pin)
+        else {
+            throw FederationError(
+                "answer-for-another", "the answer is for \(answer.record.node) and its keys, this is \(request.node)",
+                remedy: "give the authority this node's request.json, and install the answer to it")
+        }
+        guard let facts = CertificateFacts(pem: answer.certificate), facts.pin == answer.record.linkPin else {
+            throw FederationError(
+                "answer-malformed", "the answer's certificate is not for this node's link key",
+                remedy: "have the authority issue it again")
+        }
+        var pins = Pins(federation: answer.federation)
+        try pins.add(answer)
+        guard let other = NodeID("install-check") else { preconditionFailure("a constant") }
+        let rule = AcceptanceRule(federation: answer.federation, node: other, pins: pins)
+        if case .failure(let fault) = rule.verdict(on: facts, expected: nil) {
+            throw FederationError(
+                "answer-malformed", "peers would refuse this certificate: \(fault.code)",
+                remedy: "have the authority issue it again")
+        }
+        try Files.write(Array(answer.certificate.utf8), to: linkCertificate)
+    }
+
+    /// What TLS needs, with the authorities and pins beside the topology.
+    package func context(_ settings: NodeSettings, pins: Pins) throws(FederationError) -> TLSContext {
+        guard let node = NodeID(settings.node) else {
+            throw FederationError("bad-node-name", "node.json names \(settings.node)", remedy: "use [a-z0-9-]{1,32}")
+        }
+        guard Files.exists(linkCertificate) else {
+            throw FederationError(
+                "not-enrolled", "\(path) has no certificate yet",
+                remedy: "give request.json to the authority, then: ekc node init \(path) --answer answer.json")
+        }
+        let certificate = String(decoding: try Files.read(linkCertificate, maximum: 64 * 1024), as: UTF8.self)
+        let key = try Secret.read(linkKey)
+        let rule = AcceptanceRule(federation: settings.federation, node: node, pins: pins)
+        return try TLSContext(certificate: certificate, key: key, pins: pins, rule: rule)
+    }
+
+    private static func sign(_ statement: [UInt8], _ key: borrowing Secret) -> String {
+        var signature = [UInt8](repeating: 0, count: 64)
+        key.withBytes {
+            cs_identity_sign(
+                &signature, statement, statement.count, $0.baseAddress?.assumingMemoryBound(to: UInt8.self))
+        }
+        return Hex.encode(signature)
+    }
+
+    /// Runs a function that writes PEM text into a buffer and returns its length.
+    static func pem(_ make: (UnsafeMutablePointer<CChar>, Int) -> CInt) -> String? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 16_384) { buffer in
+            guard let start = buffer.baseAddress, make(start, buffer.count) > 0 else { return nil }
+            return String(cString: start)
+        }
+    }
+
+    static func write(_ secret: borrowing Secret, count: Int, to path: String) throws(FederationError) {
+        let result = secret.withBytes { bytes in
+            Result { () throws(FederationError) in
+                try Files.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), to: path, mode: 0o600)
+            }
+        }
+        try result.get()
+    }
+}
