@@ -1,0 +1,149 @@
+/// Which nodes there are, who may talk to whom, and whose appeals are at home where. Valid by construction: `read` gives
+/// either a topology in which everything fits or every fault at once.
+package struct Topology: Sendable {
+    package enum NodeState: String, Sendable, CaseIterable { case planned, live, suspended, retired }
+
+    package struct Segment: Sendable, Hashable {
+        package var id: String
+        package var profile: String
+    }
+
+    package struct Address: Sendable, Hashable, CustomStringConvertible {
+        package var host: String
+        package var port: UInt16
+        package var description: String { "\(host):\(port)" }
+    }
+
+    package struct Node: Sendable, Hashable {
+        package var id: NodeID
+        package var segment: String
+        package var subject: String?
+        package var state: NodeState
+        package var addresses: [Address]
+    }
+
+    package struct Tenancy: Sendable, Hashable {
+        package var id: String
+        package var organisation: String
+        package var node: NodeID
+        package var lines: [String]
+        package var open: Bool
+        package var dueMinutes: Int
+        /// What the operator says while the node is not live, in Russian.
+        package var fallback: String?
+    }
+
+    package struct Home: Sendable, Hashable {
+        package var organisation: String
+        package var subjects: [String]
+        package var tenancy: String
+        /// ISO 8601 dates; `to` is the first day on which it is no longer so.
+        package var from: String
+        package var to: String?
+    }
+
+    package struct Special: Sendable, Hashable {
+        package var organisation: String
+        /// Nil: all.
+        package var subjects: [String]?
+        package var tenancy: String
+    }
+
+    package struct Link: Sendable, Hashable {
+        package var dials: NodeID
+        package var listens: NodeID
+    }
+
+    package internal(set) var version: UInt64
+    package internal(set) var federation: String
+    package internal(set) var segments: [Segment]
+    package internal(set) var nodes: [Node]
+    package internal(set) var tenancies: [Tenancy]
+    package internal(set) var homes: [Home]
+    package internal(set) var special: [Special]
+    package internal(set) var links: [Link]
+
+    private let byID: [NodeID: Node]
+    private let tenancyByID: [String: Tenancy]
+    /// For each destination, the next hop from every node that has a way to it.
+    private let nextHops: [NodeID: [NodeID: NodeID]]
+
+    init(_ draft: TopologyDraft) {
+        version = draft.version
+        federation = draft.federation
+        segments = draft.segments.map(\.value)
+        nodes = draft.nodes.map(\.value)
+        tenancies = draft.tenancies.map(\.value)
+        homes = draft.homes.map(\.value)
+        special = draft.special.map(\.value)
+        links = draft.links.map(\.value)
+        byID = Dictionary(nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        tenancyByID = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        nextHops = Topology.ways(nodes.map(\.id), links)
+    }
+
+    package func node(_ id: NodeID) -> Node? { byID[id] }
+    package func tenancy(_ id: String) -> Tenancy? { tenancyByID[id] }
+
+    /// The one node of segment `centre`.
+    package var centre: NodeID? { nodes.first { $0.segment == "centre" }?.id }
+
+    /// Every pair (organisation, subject) that some home covers, in order.
+    package var subjects: [String] { Set(homes.flatMap(\.subjects)).sorted() }
+    package var organisations: [String] { Set(homes.map(\.organisation)).sorted() }
+
+    /// The nodes that this one dials.
+    package func dials(_ id: NodeID) -> [NodeID] { links.filter { $0.dials == id }.map(\.listens) }
+    package func listens(_ id: NodeID) -> [NodeID] { links.filter { $0.listens == id }.map(\.dials) }
+
+    package func areLinked(_ one: NodeID, _ other: NodeID) -> Bool {
+        links.contains { ($0.dials == one && $0.listens == other) || ($0.dials == other && $0.listens == one) }
+    }
+
+    /// Breadth first from each destination, neighbours in the order of their names: the same at every node, and a way is
+    /// always the concatenation of next hops.
+    static func ways(_ nodes: [NodeID], _ links: [Link]) -> [NodeID: [NodeID: NodeID]] {
+        var neighbours: [NodeID: [NodeID]] = [:]
+        for link in links {
+            neighbours[link.dials, default: []].append(link.listens)
+            neighbours[link.listens, default: []].append(link.dials)
+        }
+        neighbours = neighbours.mapValues { $0.sorted() }
+        var ways: [NodeID: [NodeID: NodeID]] = [:]
+        for destination in nodes {
+            var hops: [NodeID: NodeID] = [:]
+            var edge = [destination]
+            while !edge.isEmpty {
+                var next: [NodeID] = []
+                for node in edge {
+                    for neighbour in neighbours[node] ?? [] where neighbour != destination && hops[neighbour] == nil {
+                        hops[neighbour] = node
+                        next.append(neighbour)
+                    }
+                }
+                edge = next
+            }
+            ways[destination] = hops
+        }
+        return ways
+    }
+}
+
+extension Topology: Routes {
+    package func nextHop(from: NodeID, to: NodeID) -> NodeID? { nextHops[to]?[from] }
+    package var topologyVersion: UInt64 { version }
+}
+
+/// One thing that is wrong in a topology file, where, and how to put it right.
+package struct TopologyFault: Error, Sendable, Hashable {
+    package var line: Int
+    package var column: Int
+    /// Kebab-case.
+    package var code: String
+    package var message: String
+    package var remedy: String
+}
+
+package struct TopologyFaults: Error, Sendable {
+    package var faults: [TopologyFault]
+}
