@@ -16,6 +16,8 @@ package final class MemoryEngine: StorageEngine, @unchecked Sendable {
 
     package func beginWrite() -> any EngineWriter { MemoryWriter(beginTables(), self) }
 
+    package func close() {}
+
     /// Puts back what a snapshot held.
     package func restore(_ tables: Tables) { lock.change { _ in committed = tables } }
 

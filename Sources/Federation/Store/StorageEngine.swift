@@ -10,6 +10,8 @@ package protocol StorageEngine: AnyObject, Sendable {
     func beginRead() throws(StoreError) -> any EngineReader
     /// Only the writer's thread may call this, and only when no other write transaction is open.
     func beginWrite() throws(StoreError) -> any EngineWriter
+    /// Lets go of files. What is asked later is refused.
+    func close()
 }
 
 /// A consistent view. It ends with `end`, exactly once.

@@ -107,13 +107,18 @@ package final class Store: Sendable {
         writer.submit([job])
     }
 
-    /// Commits what waits and ends the writer.
-    package func close() { writer.stop() }
+    /// Commits what waits, ends the writer and lets go of the folder.
+    package func close() {
+        writer.stop()
+        engine.close()
+        lock?.release()
+    }
 }
 
 /// Holds a store's folder for one process: a second daemon on it is refused.
 package final class StoreLock: Sendable {
     private let descriptor: CInt
+    private let isHeld = Monitor(true)
 
     package init(directory: String) throws(StoreError) {
         let path = directory + "/daemon.lock"
@@ -132,7 +137,15 @@ package final class StoreLock: Sendable {
         descriptor = opened
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit { release() }
+
+    package func release() {
+        let held = isHeld.change { held in
+            defer { held = false }
+            return held
+        }
+        if held { Glibc.close(descriptor) }
+    }
 }
 
 /// What happens to a store before anything else does: its format is checked, and the start is counted.

@@ -72,7 +72,9 @@ struct EntryReader {
     mutating func integer(_ name: String, _ range: ClosedRange<Int64>) -> Int64? {
         guard let value = values[name] else { return nil }
         guard case .integer(let number) = value, range.contains(number) else {
-            fault(name, "wrong-type", "\"\(name)\" is not a number of the range", "use \(range.lowerBound) to \(range.upperBound)")
+            fault(
+                name, "wrong-type", "\"\(name)\" is not a number of the range",
+                "use \(range.lowerBound) to \(range.upperBound)")
             return nil
         }
         return number

@@ -47,7 +47,8 @@ struct TopologyDraft {
         version = UInt64(reader.integer("version", 1...(1 << 53)) ?? 0)
         federation = reader.text("federation") ?? ""
         if !TopologyDraft.isDomain(federation) {
-            reader.fault("federation", "bad-name", "\"\(federation)\" is no federation name", "use a DNS name in lower case")
+            reader.fault(
+                "federation", "bad-name", "\"\(federation)\" is no federation name", "use a DNS name in lower case")
         }
         let lists = Dictionary(
             uniqueKeysWithValues: ["segments", "nodes", "tenancies", "homes", "special", "links"].map { name in
@@ -81,7 +82,9 @@ struct TopologyDraft {
 
     private static func segment(_ entry: inout EntryReader) -> Topology.Segment? {
         let id = entry.text("id")
-        if let id, NodeID(id) == nil { entry.fault("id", "bad-name", "\"\(id)\" is no segment name", "use [a-z0-9-]{1,32}") }
+        if let id, NodeID(id) == nil {
+            entry.fault("id", "bad-name", "\"\(id)\" is no segment name", "use [a-z0-9-]{1,32}")
+        }
         let profile = entry.text("profile", oneOf: ["tls13", "gost"])
         guard let id, let profile else { return nil }
         return Topology.Segment(id: id, profile: profile)
@@ -94,13 +97,15 @@ struct TopologyDraft {
         if let subject, !isSubject(subject) {
             entry.fault("subject", "bad-subject", "\"\(subject)\" is no subject code", "use two digits as text")
         }
-        let state = entry.text("state", oneOf: Topology.NodeState.allCases.map(\.rawValue)).flatMap(Topology.NodeState.init)
+        let state = entry.text("state", oneOf: Topology.NodeState.allCases.map(\.rawValue)).flatMap(
+            Topology.NodeState.init)
         var addresses: [Topology.Address] = []
         for item in entry.list("addresses") ?? [] {
             if case .string(let text) = item.value, let address = Topology.Address(text) {
                 addresses.append(address)
             } else {
-                entry.fault(at: item.offset, "bad-address", "not host:port", "use a host or an IP address, a colon and a port")
+                entry.fault(
+                    at: item.offset, "bad-address", "not host:port", "use a host or an IP address, a colon and a port")
             }
         }
         guard let id, let segment, let state else { return nil }
@@ -155,9 +160,15 @@ struct TopologyDraft {
 extension Topology.Address {
     /// `host:port`, or `[address]:port` for IPv6.
     package init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            return nil
+        }
         var host = String(text[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) } else if host.contains(":") { return nil }
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+        } else if host.contains(":") {
+            return nil
+        }
         guard !host.isEmpty, host.utf8.count <= 253,
             host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") })
         else { return nil }

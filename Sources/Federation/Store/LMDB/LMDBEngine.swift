@@ -12,6 +12,7 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
     private let handles: [Table: MDB_dbi]
     private let tables: [MDB_dbi]
     private let pageSize: Int
+    private let isClosed = Monitor(false)
 
     /// Opens the environment in an existing folder and makes the tables that are missing.
     /// - Parameter readOnly: a look from outside at a store that another process may have open.
@@ -52,15 +53,30 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
         }
     }
 
-    deinit { mdb_env_close(environment) }
+    deinit { close() }
+
+    /// Closes the environment. No transaction may be open; later ones are refused.
+    package func close() {
+        let wasOpen = isClosed.change { closed in
+            defer { closed = true }
+            return !closed
+        }
+        if wasOpen { mdb_env_close(environment) }
+    }
+
+    private func requireOpen() throws(StoreError) {
+        if isClosed.changeQuietly({ $0 }) { throw StoreError.stopping }
+    }
 
     package func beginRead() throws(StoreError) -> any EngineReader {
+        try requireOpen()
         var transaction: OpaquePointer?
         try LMDBEngine.check(mdb_txn_begin(environment, nil, UInt32(MDB_RDONLY), &transaction), "mdb_txn_begin")
         return LMDBReader(transaction, handles)
     }
 
     package func beginWrite() throws(StoreError) -> any EngineWriter {
+        try requireOpen()
         var transaction: OpaquePointer?
         try LMDBEngine.check(mdb_txn_begin(environment, nil, 0, &transaction), "mdb_txn_begin")
         return LMDBWriter(transaction, environment, handles, tables, pageSize: pageSize)

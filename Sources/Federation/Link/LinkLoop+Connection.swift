@@ -1,0 +1,221 @@
+import CLinux
+import Glibc
+
+/// One connection of the loop: its socket, its TLS session and what waits to be sent.
+final class Connection {
+    let socket: Socket
+    let tls: TLSSession
+    /// Whom this end dialled; nil when the other end did.
+    let dialled: NodeID?
+    var assembler = FrameAssembler()
+    /// The session's number, once the peer is accepted.
+    var number: SessionNumber?
+    var peer: NodeID?
+    /// Bytes of TLS that the socket has not taken.
+    var outbound: [UInt8] = []
+    var sent = 0
+    var wantsWrite = false
+    var isConnected = false
+    /// There may be envelopes to send once the socket takes bytes.
+    var wantsPump = false
+    var deadline: Int64 = 0
+    var lastHeard: Int64 = 0
+    var lastPing: Int64 = 0
+    /// Good-bye is being said; what fails now is not told again.
+    var isEnding = false
+    var isClosed = false
+
+    init(_ socket: consuming Socket, _ tls: TLSSession, dialled: NodeID?) {
+        self.socket = socket
+        self.tls = tls
+        self.dialled = dialled
+        isConnected = dialled == nil
+    }
+
+    var descriptor: CInt { socket.descriptor }
+    var unsent: Int { outbound.count - sent }
+}
+
+/// Bytes of one connection, in and out.
+extension LinkLoop {
+    /// What one turn of the loop takes from a connection before others have theirs.
+    private static let bytesPerTurn = 1 << 20
+    /// More is not made ready while so much waits for the socket.
+    private static let outboundLimit = 1 << 16
+
+    func handle(_ connection: Connection, _ events: UInt32) {
+        if !connection.isConnected {
+            let error = connection.socket.pendingError
+            guard error == 0 else {
+                return hangUp(connection, code: "unreachable", detail: String(cString: strerror(error)))
+            }
+            connection.isConnected = true
+            guarded(connection) { () throws(TLSFault) in try connection.tls.advance() }
+        }
+        if events & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { receive(connection) }
+        guard !connection.isClosed else { return }
+        flush(connection)
+        if connection.wantsPump { pump(connection) }
+    }
+
+    private func receive(_ connection: Connection) {
+        var taken = 0
+        while taken < LinkLoop.bytesPerTurn, !connection.isClosed {
+            switch connection.socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<65_536])) {
+            case .notNow: return
+            case .ended(let error):
+                let detail = error == 0 ? "the peer closed the connection" : String(cString: strerror(error))
+                return hangUp(connection, code: "connection-lost", detail: detail)
+            case .bytes(let count):
+                taken += count
+                connection.lastHeard = now()
+                let bytes = UnsafeRawBufferPointer(rebasing: scratch[..<count])
+                guarded(connection) { () throws(TLSFault) in
+                    try connection.tls.receive(bytes)
+                    try connection.tls.advance()
+                }
+                decrypted(connection)
+            }
+        }
+    }
+
+    private func decrypted(_ connection: Connection) {
+        guard !connection.isClosed, case .open(let peer) = connection.tls.state else { return flush(connection) }
+        if connection.number == nil { opened(connection, peer) }
+        while !connection.isClosed, let number = connection.number {
+            var count: Int?
+            guarded(connection) { () throws(TLSFault) in count = try connection.tls.read(into: scratch) }
+            guard !connection.isClosed else { return }
+            guard let count else {
+                return hangUp(connection, code: "connection-lost", detail: "the peer closed the session")
+            }
+            if count == 0 { return }
+            connection.assembler.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            deliver(connection, number)
+        }
+    }
+
+    private func deliver(_ connection: Connection, _ number: SessionNumber) {
+        do throws(FrameFault) {
+            while !connection.isClosed, let message = try connection.assembler.next() {
+                let reading = StoreReading(store: store)
+                act(
+                    exchange.arrived(
+                        message, in: number, reading: reading, random: Random.id128(), now: Clocks.wall()))
+            }
+        } catch { act(exchange.violated(number, error)) }
+    }
+
+    /// The peer is who it says; now the topology must name the link.
+    private func opened(_ connection: Connection, _ peer: NodeID) {
+        let topology = configuration.topology
+        guard topology.areLinked(configuration.node, peer) else {
+            return hangUp(connection, code: "not-linked", detail: "the topology names no link with \(peer)")
+        }
+        guard topology.node(peer)?.state == .live else {
+            return hangUp(connection, code: "node-not-live", detail: "\(peer) is not live in the topology")
+        }
+        connection.peer = peer
+        let number = numberFor(connection)
+        connection.number = number
+        if let dialled = connection.dialled { dialSucceeded(dialled) }
+        configuration.log(
+            Event(code: "link-up", peer: peer, detail: connection.dialled == nil ? "accepted" : "dialled"))
+        act(exchange.sessionOpened(number, peer: peer, dialled: connection.dialled != nil))
+    }
+
+    func send(_ connection: Connection, _ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { bytes in
+            guarded(connection) { () throws(TLSFault) in try connection.tls.write(bytes) }
+        }
+        flush(connection)
+    }
+
+    /// Envelopes, as long as the socket takes them.
+    func pump(_ connection: Connection) {
+        guard let number = connection.number else { return }
+        connection.wantsPump = false
+        while !connection.isClosed {
+            guard connection.unsent < LinkLoop.outboundLimit else {
+                connection.wantsPump = true
+                return
+            }
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(LinkLoop.outboundLimit + Frame.maximumBytes)
+            exchange.pump(number, room: LinkLoop.outboundLimit, reading: StoreReading(store: store), into: &bytes)
+            if bytes.isEmpty { return }
+            send(connection, bytes)
+        }
+    }
+
+    func flush(_ connection: Connection) {
+        guard connection.isConnected, !connection.isClosed else { return }
+        while true {
+            if connection.unsent == 0 {
+                connection.outbound.removeAll(keepingCapacity: true)
+                connection.sent = 0
+                let pending = connection.tls.pending
+                if pending == 0 { break }
+                connection.outbound.append(contentsOf: repeatElement(0, count: pending))
+                _ = connection.outbound.withUnsafeMutableBytes { connection.tls.drain(into: $0) }
+            }
+            let transfer = connection.outbound.withUnsafeBytes { bytes in
+                connection.socket.send(UnsafeRawBufferPointer(rebasing: bytes[connection.sent...]))
+            }
+            switch transfer {
+            case .bytes(let count): connection.sent += count
+            case .notNow:
+                if !connection.wantsWrite {
+                    connection.wantsWrite = true
+                    watch(connection.descriptor, read: true, write: true)
+                }
+                return
+            case .ended(let error):
+                return hangUp(connection, code: "connection-lost", detail: String(cString: strerror(error)))
+            }
+        }
+        if connection.wantsWrite {
+            connection.wantsWrite = false
+            watch(connection.descriptor, read: true, write: false)
+        }
+    }
+
+    func keepAlive(_ connection: Connection, _ now: Int64) {
+        if connection.number == nil {
+            if now > connection.deadline { hangUp(connection, code: "handshake-timeout", detail: "no peer within 5 s") }
+            return
+        }
+        if now - connection.lastHeard > LinkLoop.silenceMilliseconds {
+            return hangUp(connection, code: "peer-silent", detail: "nothing heard for 15 s")
+        }
+        guard now - connection.lastPing >= LinkLoop.pingMilliseconds else { return }
+        connection.lastPing = now
+        var writer = ByteWriter(capacity: 8)
+        writer.append(Clocks.wall().milliseconds)
+        var bytes: [UInt8] = []
+        Frame.append(.ping, writer.bytes[...], to: &bytes)
+        send(connection, bytes)
+    }
+
+    /// Ends a connection; a peer that this end dials is dialled again after a while.
+    func hangUp(_ connection: Connection, code: String, detail: String) {
+        guard !connection.isEnding else { return }
+        connection.isEnding = true
+        if connection.number != nil { connection.tls.close() }
+        flush(connection)
+        connection.isClosed = true
+        connections[connection.descriptor] = nil
+        epoll_ctl(poll, EPOLL_CTL_DEL, connection.descriptor, nil)
+        if let number = connection.number {
+            numbered[number] = nil
+            exchange.sessionClosed(number)
+        }
+        if let dialled = connection.dialled { dialFailed(dialled) }
+        configuration.log(Event(code: code, peer: connection.peer ?? connection.dialled, detail: detail))
+    }
+
+    /// Runs a step of TLS; a fault of it ends the connection.
+    private func guarded(_ connection: Connection, _ body: () throws(TLSFault) -> Void) {
+        do throws(TLSFault) { try body() } catch { hangUp(connection, code: error.code, detail: error.detail) }
+    }
+}

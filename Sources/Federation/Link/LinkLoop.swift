@@ -1,0 +1,330 @@
+import CLinux
+import Glibc
+
+/// The one thread that owns every link of a node: sockets, TLS sessions, frames and the `Exchange`. Others talk to it
+/// by `post`; it talks to the store by submitting work and to nobody else.
+package final class LinkLoop: @unchecked Sendable {
+    // Safe because: everything but `inbound` and `wakeUp` is touched on the loop's thread only.
+
+    package struct Event: Sendable {
+        package var code: String
+        package var peer: NodeID?
+        package var detail: String
+    }
+
+    package struct Configuration {
+        package var node: NodeID
+        package var topology: Topology
+        package var context: TLSContext
+        package var quota: Int
+        package var log: @Sendable (Event) -> Void
+
+        package init(
+            node: NodeID, topology: Topology, context: TLSContext, quota: Int, log: @escaping @Sendable (Event) -> Void
+        ) {
+            self.node = node
+            self.topology = topology
+            self.context = context
+            self.quota = quota
+            self.log = log
+        }
+    }
+
+    enum Inbound {
+        case committed([StreamChange], usedBytes: Int)
+        case workDone(WorkTag, Result<ExchangeOutcome, StoreError>)
+        case ask(@Sendable (borrowing Exchange) -> Void)
+        case stop
+    }
+
+    static let handshakeMilliseconds: Int64 = 5_000
+    static let maximumHandshakes = 32
+    static let pingMilliseconds: Int64 = 5_000
+    static let silenceMilliseconds: Int64 = 15_000
+    static let flushMilliseconds: Int64 = 1_000
+
+    let configuration: Configuration
+    private let inbound = Monitor<[Inbound]>([])
+    private let finished = Monitor(false)
+    private let wakeUp: CInt
+    let poll: CInt
+
+    var exchange: Exchange
+    private let inbox: Inbox
+    let store: Store
+    private var listener: Listener?
+    var connections: [CInt: Connection] = [:]
+    var numbered: [SessionNumber: CInt] = [:]
+    private var dialling: [NodeID: Dialling] = [:]
+    private var nextNumber: SessionNumber = 1
+    private var nextFlush: Int64 = 0
+    private var stopping = false
+    var scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 16)
+
+    /// The listening socket, boxed: a `~Copyable` cannot be optional state that is replaced while used.
+    private final class Listener {
+        let socket: Socket
+        init(_ socket: consuming Socket) { self.socket = socket }
+    }
+
+    private struct Dialling {
+        var backoff = Backoff()
+        var nextAttempt: Int64 = 0
+        var address = 0
+        var isOpen = false
+    }
+
+    /// Binds the address of the topology, when others dial this node. The thread starts with `start`.
+    package init(_ configuration: Configuration, store: Store, application: any Application) throws(FederationError) {
+        self.configuration = configuration
+        self.store = store
+        inbox = Inbox(node: configuration.node, application: application)
+        let known: ([StreamChange], [(node: NodeID, row: PeerRow)])
+        do throws(StoreError) {
+            known = try store.read { transaction throws(StoreError) in
+                (try Sessions.streams(in: transaction), try Sessions.peers(in: transaction))
+            }
+        } catch { throw FederationError(error.code.rawValue, error.detail, remedy: error.remedy) }
+        exchange = Exchange(
+            node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,
+            peers: known.1)
+        wakeUp = eventfd(0, CInt(EFD_NONBLOCK) | CInt(EFD_CLOEXEC))
+        poll = epoll_create1(CInt(EPOLL_CLOEXEC))
+        let topology = configuration.topology
+        if !topology.listens(configuration.node).isEmpty,
+            let address = topology.node(configuration.node)?.addresses.first
+        {
+            listener = Listener(try Socket.listening(on: address))
+        }
+        for peer in topology.dials(configuration.node) where topology.node(peer)?.state == .live {
+            dialling[peer] = Dialling()
+        }
+        watch(wakeUp, read: true, write: false, isNew: true)
+        if let listener { watch(listener.socket.descriptor, read: true, write: false, isNew: true) }
+    }
+
+    deinit {
+        scratch.deallocate()
+        Glibc.close(poll)
+        Glibc.close(wakeUp)
+    }
+
+    /// The port on which links are accepted, if any are.
+    package var port: UInt16? { listener?.socket.port }
+
+    package func start() { Threads.start("links") { self.run() } }
+
+    /// Says good-bye to every peer and ends the thread. Returns when it has ended.
+    package func stop() {
+        post(.stop)
+        finished.wait(until: { $0 }, then: { _ in })
+    }
+
+    /// Runs `body` on the loop's thread and waits for what it says.
+    package func ask<Answer: Sendable>(_ body: @escaping @Sendable (borrowing Exchange) -> Answer) -> Answer {
+        let answer = Monitor<Answer?>(nil)
+        post(.ask { exchange in answer.change { $0 = body(exchange) } })
+        return answer.wait(until: { $0 != nil }) { answer in
+            guard let answer else { preconditionFailure("waited for") }
+            return answer
+        }
+    }
+
+    /// For the store's observer: what a durable commit has changed.
+    package func committed(_ changes: [StreamChange], usedBytes: Int) {
+        post(.committed(changes, usedBytes: usedBytes))
+    }
+
+    private func post(_ event: Inbound) {
+        let wasEmpty = inbound.changeQuietly { queue in
+            queue.append(event)
+            return queue.count == 1
+        }
+        guard wasEmpty else { return }
+        var one: UInt64 = 1
+        _ = Glibc.write(wakeUp, &one, 8)
+    }
+
+    // MARK: The loop
+
+    private func run() {
+        var events = [epoll_event](repeating: epoll_event(), count: 128)
+        while !stopping {
+            let count = epoll_wait(poll, &events, CInt(events.count), timeout())
+            for index in 0..<max(0, Int(count)) {
+                let descriptor = events[index].data.fd
+                if descriptor == wakeUp {
+                    takeInbound()
+                } else if descriptor == listener?.socket.descriptor {
+                    acceptAll()
+                } else if let connection = connections[descriptor] {
+                    handle(connection, events[index].events)
+                }
+            }
+            tick(now())
+        }
+        for connection in Array(connections.values) {
+            hangUp(connection, code: "stopping", detail: "the node is stopping")
+        }
+        connections = [:]
+        listener = nil
+        finished.change { $0 = true }
+    }
+
+    func now() -> Int64 { Clocks.monotonicMicroseconds() / 1000 }
+
+    private func timeout() -> CInt {
+        var next = now() + 500
+        for dial in dialling.values where !dial.isOpen { next = min(next, dial.nextAttempt) }
+        return CInt(max(1, next - now()))
+    }
+
+    private func takeInbound() {
+        var count: UInt64 = 0
+        _ = Glibc.read(wakeUp, &count, 8)
+        let events = inbound.changeQuietly { queue in
+            defer { queue = [] }
+            return queue
+        }
+        for event in events {
+            switch event {
+            case .committed(let changes, let used): committedHere(changes, used)
+            case .workDone(let tag, let result): act(exchange.workDone(tag, result))
+            case .ask(let body): body(exchange)
+            case .stop: stopping = true
+            }
+        }
+    }
+
+    private func committedHere(_ changes: [StreamChange], _ used: Int) {
+        if configuration.quota > 0 {
+            if used >= configuration.quota / 100 * WritePurpose.relay.share {
+                exchange.mayRelay = false
+            } else if !exchange.mayRelay, used < configuration.quota / 100 * 85 {
+                act(exchange.roomAgain())
+            }
+        }
+        act(exchange.committed(changes))
+    }
+
+    private func tick(_ now: Int64) {
+        if now >= nextFlush {
+            nextFlush = now + LinkLoop.flushMilliseconds
+            store.writer.flush()
+            for connection in Array(connections.values) { keepAlive(connection, now) }
+        }
+        guard !stopping else { return }
+        for peer in dialling.keys.sorted() {
+            guard let dial = dialling[peer], !dial.isOpen, dial.nextAttempt <= now else { continue }
+            self.dial(peer)
+        }
+    }
+
+    // MARK: Dialling and accepting
+
+    private func dial(_ peer: NodeID) {
+        guard let addresses = configuration.topology.node(peer)?.addresses, !addresses.isEmpty,
+            var dial = dialling[peer]
+        else { return }
+        let address = addresses[dial.address % addresses.count]
+        dial.address += 1
+        do throws(FederationError) {
+            let socket = try Socket.connecting(to: address)
+            dial.isOpen = true
+            dialling[peer] = dial
+            add(Connection(socket, TLSSession(configuration.context, role: .client, expected: peer), dialled: peer))
+        } catch {
+            dialling[peer] = dial
+            dialFailed(peer)
+            configuration.log(Event(code: error.code, peer: peer, detail: error.detail))
+        }
+    }
+
+    func dialFailed(_ peer: NodeID) {
+        dialling[peer]?.isOpen = false
+        let wait = dialling[peer]?.backoff.failed(random: Random.id128().low) ?? 1000
+        dialling[peer]?.nextAttempt = now() + wait
+    }
+
+    func dialSucceeded(_ peer: NodeID) { dialling[peer]?.backoff.succeeded() }
+
+    private func acceptAll() {
+        guard let listener else { return }
+        while let socket = listener.socket.accept() {
+            let handshakes = connections.values.count { $0.number == nil }
+            guard handshakes < LinkLoop.maximumHandshakes else {
+                configuration.log(
+                    Event(code: "too-many-handshakes", peer: nil, detail: "a connection was closed at once"))
+                continue
+            }
+            add(Connection(socket, TLSSession(configuration.context, role: .server), dialled: nil))
+        }
+    }
+
+    private func add(_ connection: Connection) {
+        connection.deadline = now() + LinkLoop.handshakeMilliseconds
+        connection.lastHeard = now()
+        connections[connection.descriptor] = connection
+        watch(connection.descriptor, read: true, write: connection.dialled != nil, isNew: true)
+        connection.wantsWrite = connection.dialled != nil
+    }
+
+    func numberFor(_ connection: Connection) -> SessionNumber {
+        defer { nextNumber += 1 }
+        numbered[nextNumber] = connection.descriptor
+        return nextNumber
+    }
+
+    func watch(_ descriptor: CInt, read: Bool, write: Bool, isNew: Bool = false) {
+        var event = epoll_event()
+        event.events = (read ? EPOLLIN.rawValue : 0) | (write ? EPOLLOUT.rawValue : 0)
+        event.data.fd = descriptor
+        epoll_ctl(poll, isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, descriptor, &event)
+    }
+
+    // MARK: Actions
+
+    func act(_ actions: [ExchangeAction]) {
+        for action in actions {
+            switch action {
+            case .send(let number, let bytes): if let connection = connection(number) { send(connection, bytes) }
+            case .close(let number, let code, let detail):
+                if let connection = connection(number) { hangUp(connection, code: code, detail: detail) }
+            case .submit(let work, let tag): store.writer.submit([job(work, tag)])
+            case .submitLazily(let work, let tag): store.writer.submitLazily(job(work, tag))
+            case .pump(let number): if let connection = connection(number) { pump(connection) }
+            case .note(let code, let peer, let detail):
+                configuration.log(Event(code: code, peer: peer, detail: detail))
+            }
+        }
+    }
+
+    private func connection(_ number: SessionNumber) -> Connection? { numbered[number].flatMap { connections[$0] } }
+
+    private func job(_ work: ExchangeWork, _ tag: WorkTag) -> WriteJob {
+        let inbox = inbox
+        let mayRelay = exchange.mayRelay
+        var outcome = ExchangeOutcome()
+        return WriteJob(.essential, records: work.records, nested: false) { transaction in
+            outcome = try inbox.perform(work, mayRelay: mayRelay, in: transaction)
+        } completion: { [unowned self] result in
+            switch result {
+            case .success: post(.workDone(tag, .success(outcome)))
+            case .failure(let error):
+                let fault = error as? StoreError ?? StoreError(.engine, "\(error)", remedy: "see the log")
+                post(.workDone(tag, .failure(fault)))
+            }
+        }
+    }
+}
+
+/// Reads packs for the exchange, each in a transaction of its own.
+struct StoreReading: OutboxReading {
+    let store: Store
+
+    func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? {
+        try? store.read { transaction throws(StoreError) in
+            try Outbox.pack(holding: position, of: ordinal, in: transaction)
+        }
+    }
+}

@@ -1,0 +1,114 @@
+/// One node of the federation, in this process: its store, its outbox and its links.
+package final class FederationNode: Sendable {
+    package let id: NodeID
+    package let folder: NodeFolder
+    package let settings: NodeSettings
+    package let topology: Topology
+    package let store: Store
+    package let outbox: Outbox
+    package let links: LinkLoop
+
+    private init(
+        id: NodeID, folder: NodeFolder, settings: NodeSettings, topology: Topology, store: Store, outbox: Outbox,
+        links: LinkLoop
+    ) {
+        self.id = id
+        self.folder = folder
+        self.settings = settings
+        self.topology = topology
+        self.store = store
+        self.outbox = outbox
+        self.links = links
+    }
+
+    /// Opens a node's folder: settings, topology and pins are read and checked, the store is taken, the link address is
+    /// bound. Links begin with `start`.
+    /// - Parameters:
+    ///   - tables: the domain's.
+    ///   - application: made with the node's own outbox, so that it can send.
+    package static func open(
+        _ folder: NodeFolder, tables: [Table], log: @escaping @Sendable (LinkLoop.Event) -> Void,
+        application: (NodeID, Topology, Outbox) -> any Application
+    ) throws -> FederationNode {
+        let settings = try folder.settings()
+        guard let id = NodeID(settings.node) else {
+            throw FederationError(
+                "bad-node-name", "node.json names \"\(settings.node)\"", remedy: "use a name of [a-z0-9-]{1,32}")
+        }
+        let topology = try topology(settings.topology ?? folder.topologyFile)
+        guard let entry = topology.node(id) else {
+            throw FederationError(
+                "not-in-topology", "node \(id) is not in the topology", remedy: "add it to nodes, or mend node.json")
+        }
+        guard entry.segment == settings.segment, topology.federation == settings.federation else {
+            throw FederationError(
+                "wrong-segment",
+                "node.json says \(settings.segment).\(settings.federation), "
+                    + "the topology \(entry.segment).\(topology.federation)",
+                remedy: "make the two agree; the certificate is bound to its segment")
+        }
+        guard entry.state == .live else {
+            throw FederationError(
+                "node-not-live", "node \(id) is \(entry.state.rawValue) in the topology", remedy: "make it live first")
+        }
+        let pins = try TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20)
+        try requirePins(of: topology, pins)
+        let context = try folder.context(settings, pins: pins)
+        let links = LateLinks()
+        let quota = settings.quotaBytes ?? Store.defaultQuota
+        let store = try Store.open(
+            directory: folder.storeFolder, tables: tables, quota: quota,
+            newIncarnation: Incarnation(bits: Random.id128()),
+            observer: { changes, used in links.tell(changes, used) })
+        let outbox = Outbox(node: id, incarnation: store.incarnation, topologyVersion: topology.version)
+        let configuration = LinkLoop.Configuration(
+            node: id, topology: topology, context: context, quota: quota, log: log)
+        do {
+            let loop = try LinkLoop(configuration, store: store, application: application(id, topology, outbox))
+            links.set(loop)
+            return FederationNode(
+                id: id, folder: folder, settings: settings, topology: topology, store: store, outbox: outbox,
+                links: loop)
+        } catch {
+            store.close()
+            throw error
+        }
+    }
+
+    package func start() { links.start() }
+
+    /// Says good-bye to peers, then commits what waits. Nothing accepted is left behind in memory.
+    package func stop() {
+        links.stop()
+        store.close()
+    }
+
+    package static func topology(_ path: String) throws(FederationError) -> Topology {
+        let bytes = try Files.read(path, maximum: 16 << 20)
+        do throws(TopologyFaults) { return try Topology.read(bytes) } catch {
+            let first = error.faults.first.map { "\(path):\($0.line):\($0.column): \($0.message)" } ?? path
+            throw FederationError(
+                "topology-invalid", "\(error.faults.count) faults, the first: \(first)",
+                remedy: "ekc topology check \(path) lists them all")
+        }
+    }
+
+    private static func requirePins(of topology: Topology, _ pins: Pins) throws(FederationError) {
+        let pinned = Set(pins.nodes.map(\.node))
+        let missing = topology.nodes.filter { $0.state == .live && !pinned.contains($0.id.text) }.map(\.id.text)
+        guard missing.isEmpty else {
+            throw FederationError(
+                "not-pinned", "live nodes without a pin: \(missing.joined(separator: ", "))",
+                remedy: "ekc topology pin TOPOLOGY with the answers their authorities gave")
+        }
+    }
+
+    /// The store is opened before the loop that follows it exists.
+    private final class LateLinks: Sendable {
+        private let loop = Monitor<LinkLoop?>(nil)
+        func set(_ loop: LinkLoop) { self.loop.changeQuietly { $0 = loop } }
+        func tell(_ changes: [StreamChange], _ used: Int) {
+            loop.changeQuietly { $0 }?.committed(changes, usedBytes: used)
+        }
+    }
+}

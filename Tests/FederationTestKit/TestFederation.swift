@@ -1,0 +1,91 @@
+package import Federation
+import Glibc
+
+/// A federation of real nodes in this process: own authorities, real sockets on loopback, real TLS, real LMDB.
+package final class TestFederation {
+    package let folder: TemporaryFolder
+    private var topologyText: (_ ports: [String: UInt16]) -> String
+    private var ports: [String: UInt16] = [:]
+    package private(set) var running: [String: FederationNode] = [:]
+    private let application: () -> any Application
+    package let log: EventLog
+
+    /// Events of all nodes, in order.
+    package final class EventLog: Sendable {
+        private let lines = Monitor<[String]>([])
+        package func add(_ line: String) { lines.change { $0.append(line) } }
+        package var all: [String] { lines.changeQuietly { $0 } }
+        package func wait(milliseconds: Int, for part: String) -> Bool {
+            lines.wait(milliseconds: milliseconds, until: { $0.contains { $0.contains(part) } }, then: { _ in true })
+                ?? false
+        }
+    }
+
+    /// - Parameter nodes: names; the first is the centre, whom the others dial.
+    package init(_ nodes: [String], application: @escaping () -> any Application) throws {
+        folder = try TemporaryFolder()
+        log = EventLog()
+        self.application = application
+        topologyText = { ports in
+            let list = nodes.enumerated().map { index, name in
+                let address = index == 0 ? "\"127.0.0.1:\(ports[name] ?? 0)\"" : ""
+                return """
+                    {"id": "\(name)", "segment": "\(index == 0 ? "centre" : "oszn")", "state": "live", "addresses": [\(address)]}
+                    """
+            }
+            let links = nodes.dropFirst().map { "{\"dials\": \"\($0)\", \"listens\": \"\(nodes[0])\"}" }
+            return """
+                {"format": 1, "version": 1, "federation": "ekc.test",
+                "segments": [{"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"}],
+                "nodes": [\(list.joined(separator: ",\n"))],
+                "tenancies": [], "homes": [], "special": [], "links": [\(links.joined(separator: ",\n"))]}
+                """
+        }
+        var pins = Pins(federation: "ekc.test")
+        for segment in ["centre", "oszn"] {
+            _ = try Authority.create(folder.path + "/ca-" + segment, segment: segment, federation: "ekc.test")
+        }
+        for (index, name) in nodes.enumerated() {
+            let segment = index == 0 ? "centre" : "oszn"
+            let place = NodeFolder(folder.path + "/" + name)
+            let request = try place.create(NodeSettings(node: name, segment: segment, federation: "ekc.test"))
+            let answer = try Authority(folder.path + "/ca-" + segment).issue(request, now: Clocks.wall())
+            try place.install(answer)
+            try pins.add(answer)
+        }
+        for name in nodes { try TrustFile.write(pins, to: NodeFolder(folder.path + "/" + name).pinsFile) }
+    }
+
+    package func place(_ name: String) -> NodeFolder { NodeFolder(folder.path + "/" + name) }
+
+    /// Starts a node; one that listens keeps its port over restarts.
+    @discardableResult
+    package func start(_ name: String, tables: [Table] = []) throws -> FederationNode {
+        try Files.write(Array(topologyText(ports).utf8), to: place(name).topologyFile)
+        let log = log
+        let node = try FederationNode.open(
+            place(name), tables: tables,
+            log: { event in log.add("\(name): \(event.code) \(event.peer?.text ?? "-") \(event.detail)") }
+        ) { [application] _, _, _ in application() }
+        if let port = node.links.port { ports[name] = port }
+        node.start()
+        running[name] = node
+        return node
+    }
+
+    package func stop(_ name: String) {
+        running.removeValue(forKey: name)?.stop()
+    }
+
+    package func stopAll() { for name in running.keys.sorted() { stop(name) } }
+
+    /// Waits until `holds`, looking again every few milliseconds.
+    package static func wait(milliseconds: Int, until holds: () throws -> Bool) rethrows -> Bool {
+        let deadline = Clocks.monotonicMicroseconds() + Int64(milliseconds) * 1000
+        while Clocks.monotonicMicroseconds() < deadline {
+            if try holds() { return true }
+            usleep(2_000)
+        }
+        return try holds()
+    }
+}
