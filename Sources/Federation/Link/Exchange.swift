@@ -42,6 +42,11 @@ package struct Exchange: Sendable {
         self.peers = Dictionary(peers.map { ($0.node, $0.row) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// The position through which a destination has decided about a stream of this node, by the newest receipt.
+    package func decided(_ stream: StreamID) -> UInt64 {
+        max(rows[stream]?.applied ?? 0, pendingReceipts[stream]?.applied ?? 0)
+    }
+
     /// What is known of each open session.
     package var links: [LinkStatus] {
         sessions.values.map { LinkStatus(peer: $0.peer, phase: $0.phase, refusal: $0.refusal) }

@@ -10,6 +10,12 @@ package final class LinkLoop: @unchecked Sendable {
         package var code: String
         package var peer: NodeID?
         package var detail: String
+
+        package init(code: String, peer: NodeID?, detail: String) {
+            self.code = code
+            self.peer = peer
+            self.detail = detail
+        }
     }
 
     package struct Configuration {

@@ -38,7 +38,9 @@ final class HTTPClient {
         ccurl_set_write(curl, collectBytes, Unmanaged.passUnretained(collected).toOpaque())
         var lines: UnsafeMutablePointer<curl_slist>?
         defer { curl_slist_free_all(lines) }
-        for header in headers + ["Content-Type: application/json", "Expect:"] { lines = curl_slist_append(lines, header) }
+        for header in headers + ["Content-Type: application/json", "Expect:"] {
+            lines = curl_slist_append(lines, header)
+        }
         ccurl_set_list(curl, CURLOPT_HTTPHEADER, lines)
         let payload = body ?? []
         let status = payload.withUnsafeBytes { bytes in
@@ -73,7 +75,8 @@ final class HTTPClient {
                 remedy: problem?.remedy ?? "see the node's log")
         }
         do { return try JSONDecoder().decode(type, from: Data(answer.body)) } catch {
-            throw FederationError("answer-malformed", "the node's answer cannot be read", remedy: "use the same release")
+            throw FederationError(
+                "answer-malformed", "the node's answer cannot be read", remedy: "use the same release")
         }
     }
 

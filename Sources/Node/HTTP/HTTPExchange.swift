@@ -25,7 +25,8 @@ final class HTTPHeaders {
             || count("host") > 1 || count("transfer-encoding") > 1
         {
             return Problem(
-                400, "ambiguous-request", "the request can be read in two ways", remedy: "send one Content-Length or one Transfer-Encoding, and one Host")
+                400, "ambiguous-request", "the request can be read in two ways",
+                remedy: "send one Content-Length or one Transfer-Encoding, and one Host")
         }
         if let length = first("content-length"), (Int(length) ?? Int.max) > limits.bodyBytes {
             return Problem(413, "body-too-large", "\(length) bytes", remedy: "send at most \(limits.bodyBytes) bytes")
@@ -68,7 +69,8 @@ final class HTTPExchange: @unchecked Sendable {
     var refusal: HTTPResponse?
 
     init(
-        _ connection: OpaquePointer, method: String, url: String, headers: HTTPHeaders, query: HTTPHeaders, peer: HTTPPeer
+        _ connection: OpaquePointer, method: String, url: String, headers: HTTPHeaders, query: HTTPHeaders,
+        peer: HTTPPeer
     ) {
         self.connection = connection
         self.method = method

@@ -87,7 +87,9 @@ enum JSONBody {
     }
 
     /// - Parameter fields: those that may stand there; another is `unknown-field`.
-    static func decode<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8], fields: Set<String>) throws(Problem) -> Value {
+    static func decode<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8], fields: Set<String>) throws(Problem)
+        -> Value
+    {
         let root: JSONText.Node
         do throws(JSONText.Fault) { root = try JSONText.read(bytes, lenient: false, maximum: 1 << 20) } catch {
             let place = JSONText.place(of: error.offset, in: bytes)

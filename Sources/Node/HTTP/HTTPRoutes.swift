@@ -16,7 +16,8 @@ struct HTTPRoutes: Sendable {
 
     /// A handler that answers at once, or throws a `Problem`.
     mutating func add(
-        _ method: String, _ pattern: String, answering body: @escaping @Sendable (HTTPRequest, [String: String]) throws -> HTTPResponse
+        _ method: String, _ pattern: String,
+        answering body: @escaping @Sendable (HTTPRequest, [String: String]) throws -> HTTPResponse
     ) {
         add(method, pattern) { request, names, responder in
             do { responder.answer(try body(request, names)) } catch { responder.answer(Problem(error).response) }
@@ -31,10 +32,13 @@ struct HTTPRoutes: Sendable {
             allowed.append(route.method)
         }
         guard !allowed.isEmpty else {
-            let problem = Problem(404, "no-such-path", "/\(request.path.joined(separator: "/"))", remedy: "see the API's description")
+            let problem = Problem(
+                404, "no-such-path", "/\(request.path.joined(separator: "/"))", remedy: "see the API's description")
             return responder.answer(problem.response)
         }
-        var response = Problem(405, "method-not-allowed", request.method, remedy: "use \(allowed.joined(separator: ", "))").response
+        var response = Problem(
+            405, "method-not-allowed", request.method, remedy: "use \(allowed.joined(separator: ", "))"
+        ).response
         response.headers.append(("Allow", allowed.joined(separator: ", ")))
         responder.answer(response)
     }

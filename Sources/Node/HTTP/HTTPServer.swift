@@ -70,7 +70,8 @@ final class HTTPServer: @unchecked Sendable {
         let listening = MHD_quiesce_daemon(daemon)
         if listening >= 0 { close(listening) }
         if case .unix(let path) = endpoint { unlink(path) }
-        _ = open.wait(milliseconds: 10_000, until: { $0.isEmpty || $0.values.allSatisfy { !$0.isWithHandler } }, then: { _ in })
+        _ = open.wait(
+            milliseconds: 10_000, until: { $0.isEmpty || $0.values.allSatisfy { !$0.isWithHandler } }, then: { _ in })
         for exchange in open.changeQuietly({ Array($0.values) }) {
             exchange.answer(Problem(503, "stopping", "the node is stopping", remedy: "try again later").response)
         }
@@ -130,7 +131,8 @@ final class HTTPServer: @unchecked Sendable {
         let room = MemoryLayout.size(ofValue: address.sun_path)
         guard bytes.count < room else {
             throw FederationError(
-                "socket-path-long", "\(path) is longer than \(room - 1) bytes", remedy: "use a folder with a shorter name")
+                "socket-path-long", "\(path) is longer than \(room - 1) bytes",
+                remedy: "use a folder with a shorter name")
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
         let listening = socket(
@@ -200,11 +202,13 @@ final class HTTPServer: @unchecked Sendable {
         let argument = Unmanaged.passUnretained(headers).toOpaque()
         MHD_get_connection_values(connection, .HEADER_KIND, collectValue, argument)
         let query = HTTPHeaders()
-        MHD_get_connection_values(connection, .GET_ARGUMENT_KIND, collectValue, Unmanaged.passUnretained(query).toOpaque())
+        MHD_get_connection_values(
+            connection, .GET_ARGUMENT_KIND, collectValue, Unmanaged.passUnretained(query).toOpaque())
         let exchange = HTTPExchange(
             connection, method: String(cString: method), url: String(cString: url), headers: headers, query: query,
             peer: peer(of: connection))
-        exchange.refusal = headers.refusal(isLocal: { if case .unix = endpoint { true } else { false } }(), limits)?.response
+        exchange.refusal =
+            headers.refusal(isLocal: { if case .unix = endpoint { true } else { false } }(), limits)?.response
         open.change { $0[ObjectIdentifier(exchange)] = exchange }
         slot.pointee = Unmanaged.passUnretained(exchange).toOpaque()
         return .YES

@@ -1,0 +1,149 @@
+import Federation
+import Glibc
+
+/// Every command of `ekc`.
+enum Commands {
+    typealias Operand = CommandSpec.Operand
+    typealias Option = CommandSpec.Option
+
+    private static let directory = Operand(name: "DIR", help: "the node's folder")
+
+    static let specs: [CommandSpec] = [
+        CommandSpec(
+            path: ["authority", "init"], summary: "make a segment's certificate authority",
+            operands: [Operand(name: "DIR", help: "its folder, which is made")],
+            options: [
+                Option(name: "segment", value: "SEGMENT", help: "the segment that it serves"),
+                Option(name: "federation", value: "NAME", help: "the federation, such as ekc.test"), CommandSpec.json,
+            ]),
+        CommandSpec(
+            path: ["authority", "issue"], summary: "check a node's request and answer it with a certificate",
+            operands: [
+                Operand(name: "DIR", help: "the authority's folder"),
+                Operand(name: "REQUEST", help: "the node's request.json"),
+                Operand(name: "ANSWER", help: "where to write the answer"),
+            ],
+            options: [
+                Option(name: "days", value: "N", help: "how long it is valid, 1 to 90; 30 unless told"),
+                CommandSpec.json,
+            ]),
+        CommandSpec(
+            path: ["node", "init"],
+            summary: "make a node's keys and the request for its authority, or install the answer",
+            operands: [Operand(name: "DIR", help: "the node's folder, which is made")],
+            options: [
+                Option(name: "node", value: "ID", help: "the node's name in the topology"),
+                Option(name: "segment", value: "SEGMENT", help: "its segment"),
+                Option(name: "federation", value: "NAME", help: "the federation"),
+                Option(name: "answer", value: "FILE", help: "install what the authority answered"), CommandSpec.json,
+            ]),
+        CommandSpec(
+            path: ["node", "run"], summary: "run a node until it is told to stop (TERM)", operands: [directory],
+            options: [Option(name: "with-parent", help: "end when the process that started it ends")]),
+        CommandSpec(
+            path: ["node", "status"], summary: "say how a running node is", operands: [directory],
+            options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["topology", "check"], summary: "check a topology file: every fault at once",
+            operands: [Operand(name: "FILE", help: "the topology")], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["topology", "pin"], summary: "collect anchors and keys from authorities' answers into pins.json",
+            operands: [
+                Operand(name: "FILE", help: "the topology; pins.json is written beside it"),
+                Operand(name: "ANSWER", help: "what authorities answered", isRepeated: true),
+            ],
+            options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["link", "probe"],
+            summary: "send messages that are counted where they arrive, and wait for their receipts",
+            operands: [directory, Operand(name: "NODE", help: "the destination")],
+            options: [
+                Option(name: "count", value: "N", help: "how many; 1 unless told"),
+                Option(name: "size", value: "BYTES", help: "bytes of each; 100 unless told"),
+                Option(name: "group", value: "N", help: "accepted together; 1 unless told"),
+                Option(name: "no-wait", help: "return when they are accepted"), CommandSpec.json,
+            ]),
+        CommandSpec(
+            path: ["demo"], summary: "run a small federation on this machine, break it, and count",
+            options: [
+                Option(name: "messages", value: "N", help: "how many; 3000 unless told"),
+                Option(name: "directory", value: "DIR", help: "where to build it; a new folder under /tmp unless told"),
+                Option(name: "keep", help: "leave the folder behind"), CommandSpec.json,
+            ]),
+    ]
+
+    /// Runs a command line. Returns the exit code: 0 done, 1 failed, 64 usage.
+    static func run(_ arguments: [String]) -> Int32 {
+        do {
+            switch try CommandParser(specs: specs).parse(arguments) {
+            case .help(let text):
+                Output.line(text)
+                return 0
+            case .run(let command): return try perform(command)
+            }
+        } catch let error as UsageError {
+            Output.error("ekc: \(error.message)\n  remedy: \(error.remedy)")
+            return 64
+        } catch {
+            Output.error("ekc: \(error)")
+            return 1
+        }
+    }
+
+    private static func perform(_ command: ParsedCommand) throws -> Int32 {
+        switch command.path {
+        case ["authority", "init"]: return try KeyCommands.authorityInit(command)
+        case ["authority", "issue"]: return try KeyCommands.authorityIssue(command)
+        case ["node", "init"]: return try KeyCommands.nodeInit(command)
+        case ["node", "run"]: return try NodeService.run(command)
+        case ["node", "status"]: return try NodeCommands.status(command)
+        case ["topology", "check"]: return try TopologyCommands.check(command)
+        case ["topology", "pin"]: return try KeyCommands.pin(command)
+        case ["link", "probe"]: return try NodeCommands.probe(command)
+        case ["demo"]: return try Demo.run(command)
+        default: throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
+        }
+    }
+}
+
+extension ParsedCommand {
+    func required(_ option: String) throws(UsageError) -> String {
+        guard let value = values[option] else {
+            throw UsageError(
+                message: "\(path.joined(separator: " ")) wants --\(option)",
+                remedy: "ekc \(path.joined(separator: " ")) --help says what it is")
+        }
+        return value
+    }
+
+    func number(_ option: String, _ range: ClosedRange<Int>, otherwise: Int) throws(UsageError) -> Int {
+        guard let text = values[option] else { return otherwise }
+        guard let number = Int(text), range.contains(number) else {
+            throw UsageError(
+                message: "--\(option) \(text) is not a number of the range",
+                remedy: "use \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+}
+
+/// Standard output and error, unbuffered, whole lines.
+enum Output {
+    static func line(_ text: String) { write(text, to: STDOUT_FILENO) }
+    static func error(_ text: String) { write(text, to: STDERR_FILENO) }
+
+    /// The text for people, or one line of JSON.
+    static func print(_ command: ParsedCommand, _ value: some Encodable, _ text: @autoclosure () -> String) {
+        line(command.json ? String(decoding: JSONBody.encode(value), as: UTF8.self) : text())
+    }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        let bytes = Array((text + "\n").utf8)
+        var written = 0
+        while written < bytes.count {
+            let count = bytes[written...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            guard count > 0 else { return }
+            written += count
+        }
+    }
+}

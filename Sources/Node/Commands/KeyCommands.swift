@@ -1,0 +1,68 @@
+import Federation
+
+/// Keys, certificates and pins.
+enum KeyCommands {
+    private struct Done: Encodable {
+        var wrote: String
+        var next: String
+    }
+
+    static func authorityInit(_ command: ParsedCommand) throws -> Int32 {
+        let directory = command.operands[0]
+        let segment = try command.required("segment")
+        let federation = try command.required("federation")
+        _ = try Authority.create(directory, segment: segment, federation: federation)
+        let done = Done(wrote: directory, next: "ekc authority issue \(directory) request.json answer.json")
+        Output.print(command, done, "authority of \(segment).\(federation) made in \(directory)\nnext: \(done.next)")
+        return 0
+    }
+
+    static func authorityIssue(_ command: ParsedCommand) throws -> Int32 {
+        let days = try command.number("days", 1...90, otherwise: 30)
+        let request = try TrustFile.read(EnrolmentRequest.self, command.operands[1])
+        let answer = try Authority(command.operands[0]).issue(request, days: days, now: Clocks.wall())
+        try TrustFile.write(answer, to: command.operands[2])
+        let done = Done(wrote: command.operands[2], next: "ekc node init DIR --answer \(command.operands[2])")
+        Output.print(command, done, "certificate for \(request.node), \(days) days\nnext, at the node: \(done.next)")
+        return 0
+    }
+
+    static func nodeInit(_ command: ParsedCommand) throws -> Int32 {
+        let folder = NodeFolder(command.operands[0])
+        if let file = command.values["answer"] {
+            try folder.install(try TrustFile.read(EnrolmentAnswer.self, file))
+            let done = Done(wrote: folder.path, next: "ekc topology pin \(folder.topologyFile) ANSWER…")
+            Output.print(command, done, "certificate installed in \(folder.path)\nnext: \(done.next)")
+            return 0
+        }
+        let settings = NodeSettings(
+            node: try command.required("node"), segment: try command.required("segment"),
+            federation: try command.required("federation"))
+        guard NodeID(settings.node) != nil else {
+            throw FederationError("bad-node-name", "\"\(settings.node)\"", remedy: "use a name of [a-z0-9-]{1,32}")
+        }
+        _ = try folder.create(settings)
+        let done = Done(
+            wrote: folder.requestFile, next: "give \(folder.requestFile) to the authority of \(settings.segment)")
+        Output.print(
+            command, done, "keys of \(settings.node) made in \(folder.path); they do not leave it\nnext: \(done.next)")
+        return 0
+    }
+
+    static func pin(_ command: ParsedCommand) throws -> Int32 {
+        let file = command.operands[0]
+        let topology = try FederationNode.topology(file)
+        let slash = file.lastIndex(of: "/")
+        let place = (slash.map { String(file[...$0]) } ?? "") + "pins.json"
+        var pins =
+            Files.exists(place)
+            ? try TrustFile.read(Pins.self, place, maximum: 8 << 20) : Pins(federation: topology.federation)
+        for answer in command.operands.dropFirst() {
+            try pins.add(try TrustFile.read(EnrolmentAnswer.self, answer))
+        }
+        try TrustFile.write(pins, to: place)
+        let done = Done(wrote: place, next: "ekc node run DIR")
+        Output.print(command, done, "\(pins.nodes.count) nodes and \(pins.anchors.count) anchors in \(place)")
+        return 0
+    }
+}

@@ -1,0 +1,48 @@
+import Federation
+import Glibc
+
+/// Clients of a running node's admin socket.
+enum NodeCommands {
+    static func client(_ directory: String) -> HTTPClient { HTTPClient(socket: NodeFolder(directory).adminSocket) }
+
+    static func status(_ command: ParsedCommand) throws -> Int32 {
+        let status = try client(command.operands[0]).exchange(AdminAPI.Status.self, "GET", "/api/v1/node")
+        var lines = [
+            "\(status.node) (\(status.segment).\(status.federation)), topology \(status.topologyVersion)",
+            "confinement: \(status.confinement)",
+        ]
+        lines += status.links.map { "link \($0.peer): \($0.state)" }
+        lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
+        if status.probes > 0 { lines.append("probes applied: \(status.probes)") }
+        Output.print(command, status, lines.joined(separator: "\n"))
+        return 0
+    }
+
+    static func probe(_ command: ParsedCommand) throws -> Int32 {
+        let destination = command.operands[1]
+        let order = AdminAPI.ProbeOrder(
+            destination: destination, count: try command.number("count", 1...1_000_000, otherwise: 1),
+            size: try command.number("size", 1...200_000, otherwise: 100),
+            group: try command.number("group", 1...256, otherwise: 1))
+        let client = client(command.operands[0])
+        let accepted = try client.exchange(
+            AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: JSONBody.encode(order))
+        if command.flags.contains("no-wait") {
+            Output.print(command, accepted, "accepted \(accepted.accepted)")
+            return 0
+        }
+        let deadline = Clocks.monotonicMicroseconds() + 60_000_000
+        while Clocks.monotonicMicroseconds() < deadline {
+            let state = try client.exchange(AdminAPI.ProbesApplied.self, "GET", "/api/v1/probes/\(destination)")
+            if state.applied >= accepted.through {
+                Output.print(command, accepted, "accepted \(accepted.accepted), applied by \(destination)")
+                return 0
+            }
+            usleep(20_000)
+        }
+        throw FederationError(
+            "not-applied",
+            "\(destination) has not applied all within a minute; nothing is lost, they wait in the outbox",
+            remedy: "ekc node status shows the links")
+    }
+}

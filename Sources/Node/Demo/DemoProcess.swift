@@ -1,0 +1,70 @@
+import CLinux
+import Federation
+import FoundationEssentials
+import Glibc
+
+/// One node of the demo: a process of this same binary, started, killed and started again.
+final class DemoProcess {
+    let folder: NodeFolder
+    private var pid: pid_t = 0
+    private(set) var ready: NodeService.Ready?
+
+    init(_ folder: NodeFolder) { self.folder = folder }
+
+    var isRunning: Bool { pid > 0 }
+
+    /// Returns when the node has said that it is ready.
+    func start() throws {
+        var ends: [CInt] = [0, 0]
+        guard pipe(&ends) == 0 else { throw failed("no pipe") }
+        for end in ends { _ = clinux_fcntl_int(end, F_SETFD, FD_CLOEXEC) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
+        posix_spawn_file_actions_addopen(
+            &actions, STDERR_FILENO, folder.path + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o640)
+        let words = ["/proc/self/exe", "node", "run", folder.path, "--with-parent"]
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        let status = posix_spawn(&pid, "/proc/self/exe", &actions, nil, &arguments, environ)
+        close(ends[1])
+        defer { close(ends[0]) }
+        guard status == 0 else { throw failed(String(cString: strerror(status))) }
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(ends[0], &byte, 1) == 1, byte != 0x0A { line.append(byte) }
+        guard let ready = try? JSONDecoder().decode(NodeService.Ready.self, from: Data(line)) else {
+            kill()
+            throw failed("it ended before it was ready; see \(folder.path)/log")
+        }
+        self.ready = ready
+    }
+
+    /// SIGKILL: nothing is said, nothing is written.
+    func kill() { end(SIGKILL) }
+
+    /// TERM, and waits.
+    func stop() { end(SIGTERM) }
+
+    private func end(_ signal: CInt) {
+        guard pid > 0 else { return }
+        Glibc.kill(pid, signal)
+        var status: CInt = 0
+        waitpid(pid, &status, 0)
+        pid = 0
+    }
+
+    /// Probes that the store says were applied here, and packs that it keeps: read from outside, whatever the process says.
+    func readStore() throws(StoreError) -> (applied: UInt64, kept: Int) {
+        let engine = try LMDBEngine(directory: folder.storeFolder, tables: Table.exchange, readOnly: true)
+        defer { engine.close() }
+        return try Store.read(engine) { transaction throws(StoreError) in
+            (try transaction.number(Array("probes".utf8)), try transaction.count(.outbox))
+        }
+    }
+
+    private func failed(_ why: String) -> FederationError {
+        FederationError("demo-node-failed", "\(folder.path): \(why)", remedy: "look at the node's log")
+    }
+}

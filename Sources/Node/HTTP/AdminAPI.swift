@@ -1,0 +1,155 @@
+import Federation
+import Glibc
+
+/// The admin socket: for root and the node's own user, by the kernel's word.
+struct AdminAPI {
+    private let node: FederationNode
+
+    init(_ node: FederationNode) { self.node = node }
+
+    struct Status: Codable {
+        struct Link: Codable {
+            var peer: String
+            var state: String
+        }
+
+        var node: String
+        var federation: String
+        var segment: String
+        var topologyVersion: UInt64
+        var links: [Link]
+        /// Envelopes kept for others, by destination.
+        var outbox: [String: UInt64]
+        var probes: UInt64
+        var usedBytes: Int?
+        var confinement: String
+    }
+
+    struct ProbeOrder: Codable {
+        static let fields: Set = ["destination", "count", "size", "group"]
+        var destination: String
+        var count: Int
+        var size: Int
+        var group: Int
+    }
+
+    struct ProbesAccepted: Codable {
+        var accepted: Int
+        /// Position of the last of them in its stream.
+        var through: UInt64
+    }
+
+    struct ProbesApplied: Codable {
+        var applied: UInt64
+    }
+
+    var routes: HTTPRoutes {
+        var routes = HTTPRoutes()
+        let node = node
+        routes.add("GET", "/healthz") { _, _ in
+            HTTPResponse(status: 200, contentType: "text/plain", body: Array("ok\n".utf8))
+        }
+        routes.add("GET", "/readyz") { _, _ in
+            _ = try node.store.write(.intake) { _ in 0 }
+            return HTTPResponse(status: 200, contentType: "text/plain", body: Array("ready\n".utf8))
+        }
+        routes.add("GET", "/api/v1/node") { request, _ in
+            try AdminAPI.admit(request)
+            return .json(try AdminAPI.status(of: node))
+        }
+        routes.add("POST", "/api/v1/probes") { request, _, responder in
+            // It waits for commits: not on the listener's thread.
+            Threads.start("probes") {
+                do {
+                    try AdminAPI.admit(request)
+                    responder.answer(.json(try AdminAPI.sendProbes(request, node)))
+                } catch { responder.answer(Problem(error).response) }
+            }
+        }
+        routes.add("GET", "/api/v1/probes/{destination}") { request, names in
+            try AdminAPI.admit(request)
+            guard let destination = NodeID(names["destination"] ?? "") else {
+                throw Problem(400, "bad-node-name", "no node name", remedy: "name the destination")
+            }
+            let stream = StreamID(
+                origin: node.id, incarnation: node.store.incarnation, destination: destination, lane: .bulk)
+            let applied = node.links.ask { exchange in exchange.decided(stream) }
+            return .json(ProbesApplied(applied: applied))
+        }
+        return routes
+    }
+
+    /// Root and the user that runs the node; nobody else.
+    private static func admit(_ request: HTTPRequest) throws(Problem) {
+        guard case .process(let uid, _) = request.peer, uid == 0 || uid == getuid() else {
+            throw Problem(
+                403, "not-yours", "the admin socket is for root and the node's own user", remedy: "become one of them")
+        }
+    }
+
+    private static func status(of node: FederationNode) throws -> Status {
+        let links = node.links.ask { $0.links }
+        let rows = node.links.ask { exchange in exchange.rows }
+        var waiting: [String: UInt64] = [:]
+        for (stream, row) in rows where stream.destination != node.id && row.last > row.base {
+            waiting[stream.destination.text, default: 0] += row.last - row.base
+        }
+        let probes = try node.store.read { transaction throws(StoreError) in
+            try transaction.number(Array("probes".utf8))
+        }
+        return Status(
+            node: node.id.text, federation: node.settings.federation, segment: node.settings.segment,
+            topologyVersion: node.topology.version,
+            links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
+            probes: probes, usedBytes: nil, confinement: "not built")
+    }
+
+    private static func sendProbes(_ request: HTTPRequest, _ node: FederationNode) throws -> ProbesAccepted {
+        let order = try JSONBody.decode(ProbeOrder.self, request.body, fields: ProbeOrder.fields)
+        guard let destination = NodeID(order.destination), node.topology.node(destination) != nil,
+            destination != node.id,
+            node.topology.nextHop(from: node.id, to: destination) != nil
+        else {
+            throw Problem(
+                409, "no-route", "\(order.destination) cannot be reached from \(node.id)",
+                remedy: "name a node that the topology links")
+        }
+        guard (1...1_000_000).contains(order.count), (1...200_000).contains(order.size), (1...256).contains(order.group)
+        else {
+            throw Problem(
+                400, "bad-field", "count, size or group is out of range",
+                remedy: "count 1 to 1,000,000, size 1 to 200,000, group 1 to 256")
+        }
+        let body = EnvelopeBody(bytes: Array(repeating: 0x70, count: order.size))
+        var accepted = 0
+        while accepted < order.count {
+            accepted += try sendGroup(min(order.group, order.count - accepted), to: destination, body, node)
+        }
+        let stream = StreamID(
+            origin: node.id, incarnation: node.store.incarnation, destination: destination, lane: .bulk)
+        return ProbesAccepted(
+            accepted: accepted, through: node.links.ask { exchange in exchange.rows[stream]?.last ?? 0 })
+    }
+
+    /// Hands a group to the writer at once, as so many submitters that wait would, and waits for all of them.
+    private static func sendGroup(
+        _ count: Int, to destination: NodeID, _ body: EnvelopeBody, _ node: FederationNode
+    ) throws -> Int {
+        let done = Monitor((left: count, failure: Optional<any Error>.none))
+        let jobs = (0..<count).map { _ in
+            WriteJob(.intake) { transaction in
+                try node.outbox.send(.probe, id: Random.id128(), to: destination, body: body, in: transaction)
+            } completion: { result in
+                done.change { state in
+                    state.left -= 1
+                    if case .failure(let error) = result { state.failure = error }
+                }
+            }
+        }
+        node.store.writer.submit(jobs)
+        return try done.wait(until: { $0.left == 0 }) { state in
+            if let failure = state.failure { throw failure }
+            return count
+        }
+    }
+}
