@@ -1,0 +1,39 @@
+# Every target lists and installs what is missing first (Debian packages), so that a fresh clone needs nothing else.
+SHELL := /bin/bash
+PACKAGES := libssl-dev libsodium-dev liblmdb-dev libmicrohttpd-dev libcurl4-openssl-dev strace
+SEEDS ?= 200
+
+.PHONY: help setup build demo test test-slow simulate lint
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## list and install the Debian packages that are missing
+	@command -v swift >/dev/null || { echo "Swift 6.3 or newer is needed: https://www.swift.org/install/linux/"; exit 1; }
+	@missing=""; for package in $(PACKAGES); do \
+	    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "missing:$$missing"; \
+	    sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null \
+	        && echo "installed:$$missing"; \
+	fi
+
+build: setup ## build the release: .build/release/ekc
+	swift build -c release --product ekc
+
+demo: build ## build, then run the demo
+	.build/release/ekc demo
+
+test: setup ## every test but the slow ones
+	swift test --disable-xctest
+
+test-slow: build ## counts taken from outside: flushes a group, many kills (minutes)
+	EKC_SLOW=1 swift test --disable-xctest --filter SlowTests
+
+simulate: setup ## run SEEDS=n seeds of the simulator and print what they met
+	@SEEDS=$(SEEDS) swift test --disable-xctest --filter SimulationTests 2>&1 | grep -E '^(simulate:|error:|↳)|✘' ; exit $${PIPESTATUS[0]}
+
+lint: ## formatting, as swift-format sees it
+	swift format lint --strict -r Sources Tests Package.swift

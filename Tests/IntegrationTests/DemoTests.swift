@@ -1,0 +1,59 @@
+import FoundationEssentials
+import Glibc
+import Testing
+
+/// The built binary, as users run it.
+enum Binary {
+    /// Beside the test bundle, whatever the configuration.
+    static var path: String {
+        let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? ""
+        return bundle.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/ekc"
+    }
+
+    /// Runs it to its end. Its standard error goes where the tests' goes.
+    static func run(_ arguments: [String]) throws -> (exit: Int32, output: String) {
+        var ends: [CInt] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
+        posix_spawn_file_actions_addclose(&actions, ends[0])
+        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        var pid: pid_t = 0
+        try #require(posix_spawn(&pid, path, &actions, nil, &words, environ) == 0, "\(path) cannot be started")
+        close(ends[1])
+        var output: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while case let count = read(ends[0], &buffer, buffer.count), count > 0 { output += buffer[..<count] }
+        close(ends[0])
+        var status: CInt = 0
+        waitpid(pid, &status, 0)
+        return (
+            status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F, String(decoding: output, as: UTF8.self)
+        )
+    }
+}
+
+@Suite("The demo, from the built binary", .serialized)
+struct DemoTests {
+    private struct Ledger: Decodable {
+        var sent: Int
+        var applied: Int
+        var lost: Int
+        var duplicated: Int
+        var inFlight: Int
+        var kills: Int
+        var cuts: Int
+    }
+
+    @Test("Killed and cut, it loses nothing and doubles nothing")
+    func demo() throws {
+        let (exit, output) = try Binary.run(["demo", "--json", "--messages", "900"])
+        let ledger = try JSONDecoder().decode(Ledger.self, from: Data(output.utf8))
+        #expect(exit == 0)
+        #expect(ledger.sent == 901 && ledger.applied == 901 && ledger.lost == 0 && ledger.duplicated == 0)
+        #expect(ledger.kills == 2 && ledger.cuts == 1)
+    }
+}
