@@ -1,3 +1,4 @@
+import CLinux
 import CMicroHTTPD
 import Federation
 import Glibc
