@@ -100,4 +100,114 @@ struct LinkTests {
         }
         #expect(!federation.log.all.contains { $0.contains("node-rewound") })
     }
+
+    private func copyStore(_ from: String, _ to: String) throws {
+        try Files.makeFolder(to, mode: 0o700)
+        try Files.write(try Files.read(from + "/data.mdb", maximum: 1 << 30), to: to + "/data.mdb", mode: 0o600)
+    }
+
+    private func drained(_ node: FederationNode) throws -> Bool {
+        try node.store.read { transaction throws(StoreError) in try transaction.count(.outbox) } == 0
+    }
+
+    @Test("A store put back from a copy is node-rewound, and a new incarnation is the way out", arguments: [0, 3, 80])
+    func rewound(acceptedAfter: Int) throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        let aside = federation.folder.path + "/aside"
+        let store = federation.place("subject-77").storeFolder
+        do {
+            let centre = try federation.start("centre")
+            let subject = try federation.start("subject-77")
+            try send(50, from: subject, to: "centre")
+            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 50 && drained(subject) })
+            try copyStore(store, aside)
+            try send(50, from: subject, to: "centre")
+            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 100 && drained(subject) })
+        }
+        federation.stop("subject-77")
+        federation.stop("centre")
+        try copyStore(aside, store)
+        // It may accept before it meets anybody.
+        var subject = try federation.start("subject-77")
+        try send(acceptedAfter, from: subject, to: "centre")
+        var centre = try federation.start("centre")
+        #expect(federation.log.wait(milliseconds: 10_000, for: "node-rewound"), "\(federation.log.all)")
+        #expect(try applied(centre) == 100)
+        // A restart changes nothing.
+        federation.stop("subject-77")
+        subject = try federation.start("subject-77")
+        try send(1, from: subject, to: "centre")
+        #expect(try !TestFederation.wait(milliseconds: 1_500) { try applied(centre) != 100 })
+        federation.stop("subject-77")
+
+        let outcome = try NewIncarnation.open(
+            LMDBEngine(directory: store, tables: Table.exchange), node: subject.id,
+            as: Incarnation(bits: Random.id128()),
+            reason: "restored by mistake", actor: 0, now: Clocks.wall())
+        #expect(outcome.reminted == acceptedAfter + 1)
+        subject = try federation.start("subject-77")
+        let all = UInt64(101 + acceptedAfter)
+        #expect(
+            try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == all && drained(subject) },
+            "\(federation.log.all)")
+        federation.stop("centre")
+        centre = try federation.start("centre")
+        try send(5, from: subject, to: "centre")
+        #expect(
+            try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == all + 5 }, "\(federation.log.all)")
+    }
+
+    @Test("A new incarnation of a store that was never behind doubles nothing")
+    func needlessIncarnation() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        let centre = try federation.start("centre")
+        var subject = try federation.start("subject-77")
+        try send(30, from: subject, to: "centre")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 30 })
+        federation.stop("subject-77")
+        let store = federation.place("subject-77").storeFolder
+        _ = try NewIncarnation.open(
+            LMDBEngine(directory: store, tables: Table.exchange), node: subject.id,
+            as: Incarnation(bits: Random.id128()),
+            reason: "a test", actor: 0, now: Clocks.wall())
+        subject = try federation.start("subject-77")
+        try send(7, from: subject, to: "centre")
+        #expect(
+            try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 37 && drained(subject) },
+            "\(federation.log.all)")
+        #expect(try applied(centre) == 37)
+    }
+
+    @Test("A destination that was put back says what it has lost, and the lane goes on")
+    func gapLost() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        let aside = federation.folder.path + "/aside"
+        let store = federation.place("centre").storeFolder
+        do {
+            let centre = try federation.start("centre")
+            let subject = try federation.start("subject-77")
+            try send(20, from: subject, to: "centre")
+            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 20 && drained(subject) })
+            try copyStore(store, aside)
+            try send(30, from: subject, to: "centre")
+            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 50 && drained(subject) })
+        }
+        federation.stop("centre")
+        try copyStore(aside, store)
+        var centre = try federation.start("centre")
+        #expect(federation.log.wait(milliseconds: 10_000, for: "node-rewound"), "\(federation.log.all)")
+        federation.stop("centre")
+        _ = try NewIncarnation.open(
+            LMDBEngine(directory: store, tables: Table.exchange), node: centre.id,
+            as: Incarnation(bits: Random.id128()),
+            reason: "disk replaced", actor: 0, now: Clocks.wall())
+        centre = try federation.start("centre")
+        let subject = try #require(federation.running["subject-77"])
+        try send(5, from: subject, to: "centre")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 25 }, "\(federation.log.all)")
+        #expect(federation.log.wait(milliseconds: 1_000, for: "gap-lost"))
+    }
 }

@@ -13,6 +13,8 @@ package enum ExchangeWork: Sendable, Hashable {
     case adopt([StreamBase], from: Incarnation)
     /// A session with a peer is proposed (by who dials) or agreed: its token, and the life of the peer's store.
     case session(peer: NodeID, incarnation: Incarnation, tokens: [SessionToken])
+    /// A meeting has proved that this store is behind what it once said.
+    case rewound
 
     /// Records that it writes, towards the limit of a commit group.
     package var records: Int {
@@ -21,7 +23,7 @@ package enum ExchangeWork: Sendable, Hashable {
         case .receipts(let states): states.count
         case .settled(let positions), .forwarded(let positions, _): positions.count
         case .adopt(let bases, _): bases.count
-        case .session: 1
+        case .session, .rewound: 1
         }
     }
 }

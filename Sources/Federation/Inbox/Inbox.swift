@@ -28,6 +28,7 @@ package struct Inbox: Sendable {
             row.tokens = tokens
             row.acceptedInStart = try transaction.number(MetaKey.start)
             try Sessions.setPeer(peer, row, in: transaction)
+        case .rewound: try transaction.setNumber(MetaKey.rewound, 1)
         }
         return outcome
     }
@@ -43,6 +44,7 @@ package struct Inbox: Sendable {
             // A duplicate is done already; a gap cannot be: the session counts positions and closes on one.
             guard item.header.position == row.last + 1 else { continue }
             row.receivedFrom = batch.incarnation
+            row.isReopened = false
             if stream.destination == node {
                 try apply(item, &row, in: transaction)
             } else if mayRelay {
@@ -148,11 +150,29 @@ package struct Inbox: Sendable {
         var row = try transaction.group.streams.open(start.stream, in: transaction)
         guard start.base > row.last, start.stream.origin != node else { return }
         // A destination never steps over what it may still get.
-        guard start.stream.destination != node || row.last == 0 else { return }
+        guard start.stream.destination != node || row.last == 0 || row.isReopened else { return }
+        if start.stream.destination == node, row.isReopened {
+            try recordGap(start.stream, after: row.last, through: start.base, in: transaction)
+        }
         row.begin(at: start)
         row.receivedFrom = incarnation
         try Outbox.drop(row.ordinal, in: transaction)
         transaction.group.streams.update(start.stream, row)
+    }
+}
+
+extension Inbox {
+    /// What was applied here in an earlier life and is nowhere any more: kept until a person has seen it.
+    private func recordGap(
+        _ stream: StreamID, after last: UInt64, through base: UInt64, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        var writer = ByteWriter(capacity: 120)
+        stream.append(to: &writer)
+        writer.append(last + 1)
+        writer.append(base)
+        writer.append(transaction.now.milliseconds)
+        let number = try transaction.nextNumber(MetaKey.gapCount)
+        try transaction.put(.meta, MetaKey.gap(number), writer.bytes)
     }
 }
 

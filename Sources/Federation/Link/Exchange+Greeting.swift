@@ -48,7 +48,9 @@ extension Exchange {
         switch rewind(shownBy: hello, from: peer, outbox) {
         case .none: break
         case .own(let proof):
-            return refuse(number, "the store of \(node) is behind what \(peer) has seen: \(proof)")
+            isRewound = true
+            return [.submit(.rewound, .bookkeeping)]
+                + refuse(number, "the store of \(node) is behind what \(peer) has seen: \(proof)")
         case .peer(let proof):
             return refuse(number, "the store of \(peer) is behind what \(node) has seen: \(proof)")
         }

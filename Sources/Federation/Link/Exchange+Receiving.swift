@@ -104,9 +104,12 @@ extension Exchange {
             if !state.rejections.isEmpty { sessions[number]?.rejecting.insert(state.stream) }
             guard state.stream.origin != node else {
                 guard let row = rows[state.stream] else { continue }
-                guard state.applied <= row.last else { throw FrameFault("receipt-beyond-sent") }
+                // An earlier life of this store may have sent more than this one remembers.
+                guard state.applied <= row.last || state.stream.incarnation != incarnation else {
+                    throw FrameFault("receipt-beyond-sent")
+                }
                 let pending = pendingReceipts[state.stream]?.applied ?? row.base
-                if state.applied > pending { pendingReceipts[state.stream] = state }
+                if min(state.applied, row.last) > pending { pendingReceipts[state.stream] = state }
                 continue
             }
             guard state.applied >= passingReceipts[state.stream]?.applied ?? 0 else { continue }
@@ -156,13 +159,17 @@ extension Exchange {
         guard let session = sessions[number], let life = session.incarnation else { return [] }
         let ahead = bases.filter {
             previousHop(of: $0.stream) == session.peer && $0.base > rows[$0.stream]?.last ?? 0
-                && ($0.stream.destination != node || rows[$0.stream] == nil)
+                && ($0.stream.destination != node || rows[$0.stream]?.isReopened ?? true)
         }
         guard !ahead.isEmpty else { return [] }
         for start in ahead {
             sessions[number]?.pending.removeAll { $0.header.stream == start.stream }
             sessions[number]?.expected[start.stream] = start.base + 1
         }
-        return [.submit(.adopt(ahead, from: life), .bookkeeping)]
+        let gaps = ahead.filter { $0.stream.destination == node && rows[$0.stream]?.isReopened == true }
+        return gaps.map { start in
+            let lost = (rows[start.stream]?.last ?? 0) + 1
+            return .note(code: "gap-lost", peer: session.peer, detail: "\(start.stream): \(lost) to \(start.base)")
+        } + [.submit(.adopt(ahead, from: life), .bookkeeping)]
     }
 }

@@ -29,15 +29,18 @@ package struct Exchange: Sendable {
     var bookkeepingInWork = false
     /// False while envelopes of others find no room here.
     package var mayRelay = true
+    /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
+    package internal(set) var isRewound = false
     private var previousHops: [StreamID: NodeID?] = [:]
 
     package init(
         node: NodeID, incarnation: Incarnation, routes: any Routes, rows: [StreamChange],
-        peers: [(node: NodeID, row: PeerRow)]
+        peers: [(node: NodeID, row: PeerRow)], isRewound: Bool = false
     ) {
         self.node = node
         self.incarnation = incarnation
         self.routes = routes
+        self.isRewound = isRewound
         self.rows = Dictionary(rows.map { ($0.id, $0.row) }, uniquingKeysWith: { first, _ in first })
         self.peers = Dictionary(peers.map { ($0.node, $0.row) }, uniquingKeysWith: { first, _ in first })
     }

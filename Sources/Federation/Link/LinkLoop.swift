@@ -85,15 +85,18 @@ package final class LinkLoop: @unchecked Sendable {
         self.configuration = configuration
         self.store = store
         inbox = Inbox(node: configuration.node, application: application)
-        let known: ([StreamChange], [(node: NodeID, row: PeerRow)])
+        let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64)
         do throws(StoreError) {
             known = try store.read { transaction throws(StoreError) in
-                (try Sessions.streams(in: transaction), try Sessions.peers(in: transaction))
+                (
+                    try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
+                    try transaction.number(MetaKey.rewound)
+                )
             }
         } catch { throw FederationError(error.code.rawValue, error.detail, remedy: error.remedy) }
         exchange = Exchange(
             node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,
-            peers: known.1)
+            peers: known.1, isRewound: known.2 != 0)
         wakeUp = eventfd(0, CInt(EFD_NONBLOCK) | CInt(EFD_CLOEXEC))
         poll = epoll_create1(CInt(EPOLL_CLOEXEC))
         let topology = configuration.topology

@@ -52,6 +52,8 @@ package enum Sessions {
     /// has been within its sight: streams note it, so that after a rewind what is newer can be told apart.
     static func countStart(in transaction: borrowing WriteTransaction) throws(StoreError) {
         let start = try transaction.nextNumber(MetaKey.start)
+        // Once a peer has shown that this store is behind, what was minted since is known to nobody.
+        guard try transaction.number(MetaKey.rewound) == 0 else { return }
         let accepted = try peers(in: transaction).filter { $0.row.acceptedInStart + 1 == start }
         guard !accepted.isEmpty else { return }
         for id in try streams(in: transaction).map(\.id) {

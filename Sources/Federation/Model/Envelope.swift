@@ -39,6 +39,14 @@ package struct ID128: Sendable, Hashable, Comparable {
 package struct Incarnation: Sendable, Hashable, Comparable {
     package var bits: ID128
     package static func < (left: Incarnation, right: Incarnation) -> Bool { left.bits < right.bits }
+
+    /// 32 hexadecimal digits.
+    package var text: String {
+        [bits.high, bits.low].map { part in
+            let digits = String(part, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
     package init(bits: ID128) { self.bits = bits }
 }
 

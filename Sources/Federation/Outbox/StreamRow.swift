@@ -27,6 +27,8 @@ package struct StreamRow: Sendable, Hashable {
     package var rejections: [RejectedPosition] = []
     /// The origin has acted on every receipt through here.
     package var settled: UInt64 = 0
+    /// The store was opened as a new incarnation since `last` came: what the sender no longer has is a gap, and said so.
+    package var isReopened = false
 
     package init(ordinal: UInt32) { self.ordinal = ordinal }
 }
@@ -55,6 +57,7 @@ extension StreamRow {
         for number in [applied, forwarded, startBase, settled] { writer.append(number) }
         writer.append(forwardedTo?.bits ?? ID128(high: 0, low: 0))
         writer.append(receivedFrom?.bits ?? ID128(high: 0, low: 0))
+        writer.append(UInt8(isReopened ? 1 : 0))
         writer.append(UInt32(rejections.count))
         for rejection in rejections {
             writer.append(rejection.position)
@@ -77,6 +80,7 @@ extension StreamRow {
         settled = try reader.number(UInt64.self)
         let to = try reader.id128()
         let from = try reader.id128()
+        isReopened = try reader.number(UInt8.self) == 1
         forwardedTo = to == ID128(high: 0, low: 0) ? nil : Incarnation(bits: to)
         receivedFrom = from == ID128(high: 0, low: 0) ? nil : Incarnation(bits: from)
         for _ in 0..<(try reader.number(UInt32.self)) {

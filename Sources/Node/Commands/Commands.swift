@@ -29,13 +29,16 @@ enum Commands {
             ]),
         CommandSpec(
             path: ["node", "init"],
-            summary: "make a node's keys and the request for its authority, or install the answer",
+            summary: "make a node's keys and request, install the answer, or open a new incarnation",
             operands: [Operand(name: "DIR", help: "the node's folder, which is made")],
             options: [
                 Option(name: "node", value: "ID", help: "the node's name in the topology"),
                 Option(name: "segment", value: "SEGMENT", help: "its segment"),
                 Option(name: "federation", value: "NAME", help: "the federation"),
-                Option(name: "answer", value: "FILE", help: "install what the authority answered"), CommandSpec.json,
+                Option(name: "answer", value: "FILE", help: "install what the authority answered"),
+                Option(name: "new-incarnation", help: "the way out of node-rewound: go on as a new life of the store"),
+                Option(name: "reason", value: "TEXT", help: "why, with --new-incarnation; it is kept"),
+                CommandSpec.json,
             ]),
         CommandSpec(
             path: ["node", "run"], summary: "run a node until it is told to stop (TERM)", operands: [directory],

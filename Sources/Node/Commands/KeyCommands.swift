@@ -1,4 +1,5 @@
 import Federation
+import Glibc
 
 /// Keys, certificates and pins.
 enum KeyCommands {
@@ -29,6 +30,7 @@ enum KeyCommands {
 
     static func nodeInit(_ command: ParsedCommand) throws -> Int32 {
         let folder = NodeFolder(command.operands[0])
+        if command.flags.contains("new-incarnation") { return try newIncarnation(command, folder) }
         if let file = command.values["answer"] {
             try folder.install(try TrustFile.read(EnrolmentAnswer.self, file))
             let done = Done(wrote: folder.path, next: "ekc topology pin \(folder.topologyFile) ANSWER…")
@@ -46,6 +48,38 @@ enum KeyCommands {
             wrote: folder.requestFile, next: "give \(folder.requestFile) to the authority of \(settings.segment)")
         Output.print(
             command, done, "keys of \(settings.node) made in \(folder.path); they do not leave it\nnext: \(done.next)")
+        return 0
+    }
+
+    private struct Opened: Encodable {
+        var incarnation: String
+        var parent: String
+        /// Envelopes that were accepted anew.
+        var reminted: Int
+    }
+
+    private static func newIncarnation(_ command: ParsedCommand, _ folder: NodeFolder) throws -> Int32 {
+        let reason = try command.required("reason")
+        guard !reason.isEmpty, reason.utf8.count <= 255 else {
+            throw UsageError(message: "--reason is empty or longer than 255 bytes", remedy: "say in a sentence why")
+        }
+        let settings = try folder.settings()
+        guard let node = NodeID(settings.node) else {
+            throw FederationError("bad-node-name", "node.json names \"\(settings.node)\"", remedy: "mend node.json")
+        }
+        let lock = try StoreLock(directory: folder.storeFolder)
+        defer { lock.release() }
+        let engine = try LMDBEngine(directory: folder.storeFolder, tables: Table.exchange)
+        defer { engine.close() }
+        let outcome = try NewIncarnation.open(
+            engine, node: node, as: Incarnation(bits: Random.id128()), reason: reason, actor: getuid(),
+            now: Clocks.wall())
+        let opened = Opened(
+            incarnation: outcome.incarnation.text, parent: outcome.parent.text, reminted: outcome.reminted)
+        Output.print(
+            command, opened,
+            "\(node) goes on as incarnation \(opened.incarnation); \(opened.reminted) messages were accepted anew\n"
+                + "next: ekc node run \(folder.path)")
         return 0
     }
 

@@ -9,8 +9,13 @@ enum NodeCommands {
         let status = try client(command.operands[0]).exchange(AdminAPI.Status.self, "GET", "/api/v1/node")
         var lines = [
             "\(status.node) (\(status.segment).\(status.federation)), topology \(status.topologyVersion)",
+            "state: \(status.state), incarnation \(status.incarnation)",
             "confinement: \(status.confinement)",
         ]
+        if status.state == "node-rewound" {
+            lines.append("this store is behind what a peer has seen; stop the node, find out why, then:")
+            lines.append("  ekc node init \(command.operands[0]) --new-incarnation --reason \"…\"")
+        }
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
         if status.probes > 0 { lines.append("probes applied: \(status.probes)") }

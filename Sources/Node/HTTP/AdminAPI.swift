@@ -14,6 +14,9 @@ struct AdminAPI {
         }
 
         var node: String
+        /// `ready`, or `node-rewound`: an administrator must look.
+        var state: String
+        var incarnation: String
         var federation: String
         var segment: String
         var topologyVersion: UInt64
@@ -94,11 +97,13 @@ struct AdminAPI {
         for (stream, row) in rows where stream.destination != node.id && row.last > row.base {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
+        let rewound = node.links.ask { exchange in exchange.isRewound }
         let probes = try node.store.read { transaction throws(StoreError) in
             try transaction.number(Array("probes".utf8))
         }
         return Status(
-            node: node.id.text, federation: node.settings.federation, segment: node.settings.segment,
+            node: node.id.text, state: rewound ? "node-rewound" : "ready", incarnation: node.store.incarnation.text,
+            federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
             probes: probes, usedBytes: nil, confinement: "not built")
