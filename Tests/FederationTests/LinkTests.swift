@@ -1,5 +1,6 @@
 import Federation
 import FederationTestKit
+import Glibc
 import Testing
 
 /// Does nothing with messages.
@@ -209,5 +210,58 @@ struct LinkTests {
         try send(5, from: subject, to: "centre")
         #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 25 }, "\(federation.log.all)")
         #expect(federation.log.wait(milliseconds: 1_000, for: "gap-lost"))
+    }
+
+    @Test("A relay that is wiped loses nothing that passes through it")
+    func wipedRelay() throws {
+        let federation = try TestFederation(
+            ["centre", "subject-77", "subject-78"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        try federation.start("centre")
+        let from = try federation.start("subject-77")
+        var to = try federation.start("subject-78")
+        try send(40, from: from, to: "subject-78")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(to) == 40 && drained(from) })
+        federation.stop("subject-78")
+        try send(60, from: from, to: "subject-78")
+        let relay = try #require(federation.running["centre"])
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try !drained(relay) })
+        federation.stop("centre")
+        let store = federation.place("centre").storeFolder
+        for file in ["data.mdb", "lock.mdb"] { #expect(unlink(store + "/" + file) == 0) }
+        try federation.start("centre")
+        to = try federation.start("subject-78")
+        #expect(
+            try TestFederation.wait(milliseconds: 10_000) { try applied(to) == 100 && drained(from) },
+            "\(federation.log.all)")
+    }
+
+    @Test("What is not a link of ours is refused by its code, and the links that are go on")
+    func strangers() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        let centre = try federation.start("centre")
+        let port = try #require(centre.links.port)
+        let subject = try federation.start("subject-77")
+        for bytes in [
+            Array("GET / HTTP/1.1\r\nHost: x\r\n\r\n".utf8), [0, 0, 0, 9, 1, 0, 0, 0, 0], [22, 3, 1, 255, 255, 1],
+        ] {
+            let descriptor = Glibc.socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            let connected = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            #expect(connected == 0)
+            Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL))
+            close(descriptor)
+        }
+        #expect(federation.log.wait(milliseconds: 5_000, for: "not-tls"), "\(federation.log.all)")
+        try send(10, from: subject, to: "centre")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 10 })
     }
 }
