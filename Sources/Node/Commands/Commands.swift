@@ -50,6 +50,10 @@ enum Commands {
             path: ["topology", "check"], summary: "check a topology file: every fault at once",
             operands: [Operand(name: "FILE", help: "the topology")], options: [CommandSpec.json]),
         CommandSpec(
+            path: ["topology", "routes"], summary: "say where each appeal would go, and why",
+            operands: [Operand(name: "FILE", help: "the topology")],
+            options: [Option(name: "on", value: "DATE", help: "as of that day; today unless told"), CommandSpec.json]),
+        CommandSpec(
             path: ["topology", "pin"], summary: "collect anchors and keys from authorities' answers into pins.json",
             operands: [
                 Operand(name: "FILE", help: "the topology; pins.json is written beside it"),
@@ -101,6 +105,7 @@ enum Commands {
         case ["node", "run"]: return try NodeService.run(command)
         case ["node", "status"]: return try NodeCommands.status(command)
         case ["topology", "check"]: return try TopologyCommands.check(command)
+        case ["topology", "routes"]: return try TopologyCommands.routes(command)
         case ["topology", "pin"]: return try KeyCommands.pin(command)
         case ["link", "probe"]: return try NodeCommands.probe(command)
         case ["demo"]: return try Demo.run(command)

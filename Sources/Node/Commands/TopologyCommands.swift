@@ -1,3 +1,4 @@
+import ContactCentre
 import Federation
 
 /// What central operations do with topology files.
@@ -34,5 +35,48 @@ enum TopologyCommands {
             Output.print(command, Report(faults: faults), lines.joined(separator: "\n"))
             return 1
         }
+    }
+
+    private struct Routes: Encodable {
+        var routes: [Row]
+    }
+
+    private struct Row: Encodable {
+        var organisation: String
+        var subject: String
+        var reason: String
+        var tenancy: String
+        var node: String
+        var state: String
+        var explanation: String
+    }
+
+    /// Where each appeal would go: a row for each organisation, subject and reason that the file covers.
+    static func routes(_ command: ParsedCommand) throws -> Int32 {
+        let topology = try FederationNode.topology(command.operands[0])
+        let date = command.values["on"] ?? String(RFC3339.text(Clocks.wall()).prefix(10))
+        let router = Router(topology)
+        var rows: [Row] = []
+        for organisation in topology.organisations {
+            for subject in topology.subjects {
+                for reason in EscalationReason.allCases {
+                    guard
+                        let route = router.route(
+                            organisation: organisation, subject: subject, reason: reason, on: date)
+                    else { continue }
+                    rows.append(
+                        Row(
+                            organisation: organisation, subject: subject, reason: reason.rawValue,
+                            tenancy: route.tenancy.id, node: route.node.id.text, state: route.node.state.rawValue,
+                            explanation: route.explanation))
+                }
+            }
+        }
+        let lines = rows.map { row in
+            [row.organisation, row.subject, row.reason, row.tenancy, row.node, row.state, row.explanation]
+                .joined(separator: "\t")
+        }
+        Output.print(command, Routes(routes: rows), lines.joined(separator: "\n"))
+        return 0
     }
 }

@@ -1,0 +1,64 @@
+package import Federation
+
+/// Why an appeal leaves the first line.
+package enum EscalationReason: String, Sendable, CaseIterable, Codable {
+    /// It needs personal data.
+    case personal = "PERSONAL"
+    /// It needs special knowledge, and no personal data.
+    case special = "SPECIAL"
+}
+
+/// Where an appeal goes.
+package struct Route: Sendable, Hashable {
+    package var tenancy: Topology.Tenancy
+    package var node: Topology.Node
+    /// The rule that was used, in Russian, for the operator.
+    package var explanation: String
+
+    /// A planned or suspended node takes no appeal: `home-not-live`.
+    package var isLive: Bool { node.state == .live }
+}
+
+/// `route(organisation, subject, reason)`: PERSONAL goes to the pair's home; SPECIAL to the participant's competence
+/// centre that lists the subject, else to the home.
+package struct Router: Sendable {
+    private let topology: Topology
+
+    package init(_ topology: Topology) { self.topology = topology }
+
+    /// - Parameter date: ISO 8601 (`2026-11-24`): homes are dated.
+    /// - Returns: nil when the topology covers no such pair.
+    package func route(organisation: String, subject: String, reason: EscalationReason, on date: String) -> Route? {
+        if reason == .special,
+            let centre = topology.special.first(where: {
+                $0.organisation == organisation && $0.subjects?.contains(subject) ?? true
+            })
+        {
+            return route(to: centre.tenancy, "вопрос специальных знаний: центр компетенций \(centre.tenancy)")
+        }
+        let home = topology.homes.first {
+            $0.organisation == organisation && $0.subjects.contains(subject) && $0.from <= date
+                && date < $0.to ?? "9999-12-31"
+        }
+        guard let home else { return nil }
+        let rule =
+            reason == .personal
+            ? "персональные данные: домашний узел пары \(organisation)/\(subject) — \(home.tenancy)"
+            : "вопрос специальных знаний, центра компетенций для субъекта нет: \(home.tenancy)"
+        return route(to: home.tenancy, rule)
+    }
+
+    private func route(to id: String, _ rule: String) -> Route? {
+        guard let tenancy = topology.tenancy(id), let node = topology.node(tenancy.node) else { return nil }
+        return Route(tenancy: tenancy, node: node, explanation: "\(rule), узел \(node.id), \(Router.words(node.state))")
+    }
+
+    private static func words(_ state: Topology.NodeState) -> String {
+        switch state {
+        case .planned: "запланирован"
+        case .live: "работает"
+        case .suspended: "приостановлен"
+        case .retired: "выведен"
+        }
+    }
+}

@@ -1,0 +1,197 @@
+import FederationTestKit
+import FoundationEssentials
+import Testing
+
+@testable import Federation
+
+@Suite("Topology: every fault at once, with its place")
+struct TopologyTests {
+    static func file(_ name: String) throws -> [UInt8] {
+        try Files.read(ArchitectureTests.root + "/topology/" + name, maximum: 1 << 20)
+    }
+
+    /// A good topology with one entry a line, so that a fault's line is known.
+    static let good = [
+        "{ \"format\": 1, \"version\": 7, \"federation\": \"ekc.test\",",  // 1
+        "\"segments\": [ {\"id\": \"centre\", \"profile\": \"tls13\"},",  // 2
+        "{\"id\": \"oszn\", \"profile\": \"tls13\"} ],",  // 3
+        "\"nodes\": [ {\"id\": \"centre\", \"segment\": \"centre\", \"state\": \"live\", \"addresses\": [\"10.0.0.1:7410\"]},",  // 4
+        "{\"id\": \"subject-77\", \"segment\": \"oszn\", \"subject\": \"77\", \"state\": \"live\", \"addresses\": []},",  // 5
+        "{\"id\": \"subject-78\", \"segment\": \"oszn\", \"subject\": \"78\", \"state\": \"planned\", \"addresses\": []} ],",  // 6
+        "\"tenancies\": [ {\"id\": \"OSZN/77\", \"organisation\": \"OSZN\", \"node\": \"subject-77\", \"lines\": [\"2\"], \"open\": true, \"dueMinutes\": 240},",  // 7
+        "{\"id\": \"MSE/77\", \"organisation\": \"MSE\", \"node\": \"subject-77\", \"lines\": [\"2.1\"], \"open\": true, \"dueMinutes\": 240} ],",  // 8
+        "\"homes\": [ {\"organisation\": \"OSZN\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"OSZN/77\", \"from\": \"2022-01-01\"},",  // 9
+        "{\"organisation\": \"MSE\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"MSE/77\", \"from\": \"2022-01-01\"} ],",  // 10
+        "\"special\": [ {\"organisation\": \"MSE\", \"subjects\": \"all\", \"tenancy\": \"MSE/77\"} ],",  // 11
+        "\"links\": [ {\"dials\": \"subject-77\", \"listens\": \"centre\"},",  // 12
+        "{\"dials\": \"subject-78\", \"listens\": \"centre\"} ] }",  // 13
+    ]
+
+    static func faults(_ text: String) -> [TopologyFault] {
+        do throws(TopologyFaults) {
+            _ = try Topology.read(Array(text.utf8))
+            return []
+        } catch { return error.faults }
+    }
+
+    struct Planted: Sendable, CustomTestStringConvertible {
+        var code: String
+        var line: Int
+        var from: String
+        var to: String
+        var testDescription: String { code + " at line \(line): " + to }
+    }
+
+    static let planted: [Planted] = [
+        Planted(code: "malformed", line: 2, from: "\"tls13\"},", to: "\"tls13\";}"),
+        Planted(code: "malformed", line: 1, from: "\"version\": 7", to: "\"version\": 7.5"),
+        Planted(code: "malformed", line: 1, from: "\"version\": 7", to: "\"version\": 7, \"version\": 8"),
+        Planted(code: "format-unknown", line: 1, from: "\"format\": 1", to: "\"format\": 2"),
+        Planted(
+            code: "unknown-field", line: 3, from: "\"profile\": \"tls13\"}", to: "\"profile\": \"tls13\", \"x\": 1}"),
+        Planted(code: "missing-field", line: 5, from: ", \"addresses\": []", to: ""),
+        Planted(code: "unknown-value", line: 3, from: "tls13", to: "tls12"),
+        Planted(code: "bad-name", line: 5, from: "\"subject-77\"", to: "\"Subject 77\""),
+        Planted(code: "duplicate-node", line: 6, from: "subject-78", to: "subject-77"),
+        Planted(code: "duplicate-segment", line: 3, from: "oszn", to: "centre"),
+        Planted(code: "unknown-segment", line: 5, from: "oszn", to: "pfr"),
+        Planted(code: "one-centre", line: 5, from: "oszn", to: "centre"),
+        Planted(code: "bad-subject", line: 5, from: "\"77\"", to: "\"7\""),
+        Planted(code: "bad-address", line: 4, from: "10.0.0.1:7410", to: "10.0.0.1"),
+        Planted(code: "bad-address", line: 4, from: "10.0.0.1:7410", to: "10.0.0.1:0"),
+        Planted(code: "address-missing", line: 4, from: "\"10.0.0.1:7410\"", to: ""),
+        Planted(code: "address-twice", line: 5, from: "[]", to: "[\"10.0.0.1:7410\"]"),
+        Planted(code: "unknown-node", line: 7, from: "subject-77", to: "subject-79"),
+        Planted(code: "line-not-allowed", line: 7, from: "\"2\"", to: "\"1\", \"2\""),
+        Planted(code: "line-not-allowed", line: 7, from: "\"2\"", to: "\"2.1\""),
+        Planted(code: "two-homes", line: 10, from: "\"77\", \"78\"", to: "\"77\", \"78\", \"77\""),
+        Planted(code: "no-home", line: 10, from: "\"77\", \"78\"", to: "\"77\""),
+        Planted(code: "unknown-tenancy", line: 9, from: "OSZN/77", to: "OSZN/99"),
+        Planted(code: "wrong-organisation", line: 9, from: "\"OSZN/77\"", to: "\"MSE/77\""),
+        Planted(code: "unknown-organisation", line: 9, from: "\"OSZN\"", to: "\"ФСС\""),
+        Planted(code: "bad-date", line: 9, from: "2022-01-01", to: "2022-02-30"),
+        Planted(code: "link-to-itself", line: 12, from: "\"listens\": \"centre\"", to: "\"listens\": \"subject-77\""),
+        Planted(code: "unknown-node", line: 13, from: "\"listens\": \"centre\"", to: "\"listens\": \"nobody\""),
+        Planted(code: "link-twice", line: 13, from: "subject-78", to: "subject-77"),
+        Planted(code: "no-route", line: 5, from: "", to: ""),
+        Planted(code: "wrong-type", line: 7, from: "240", to: "\"240\""),
+    ]
+
+    @Test("A planted fault is found, in its line", arguments: planted)
+    func finds(_ fault: Planted) {
+        var lines = TopologyTests.good
+        if fault.code == "no-route" {
+            lines[11] = "\"links\": ["
+        } else {
+            #expect(lines[fault.line - 1].contains(fault.from))
+            lines[fault.line - 1] = lines[fault.line - 1].replacing(fault.from, with: fault.to)
+        }
+        let found = TopologyTests.faults(lines.joined(separator: "\n"))
+        #expect(found.contains { $0.code == fault.code && $0.line == fault.line }, "\(found)")
+        #expect(found.allSatisfy { !$0.remedy.isEmpty })
+    }
+
+    @Test("Ten faults are ten lines, each with its line number")
+    func ten() {
+        var lines = TopologyTests.good
+        #expect(TopologyTests.faults(lines.joined(separator: "\n")).isEmpty)
+        lines[0] = lines[0].replacing("ekc.test", with: "EKC")
+        lines[1] = lines[1].replacing("\"tls13\"", with: "\"plain\"")
+        lines[2] = lines[2].replacing("}", with: ", \"colour\": 1}")
+        lines[3] = lines[3].replacing(":7410", with: "")
+        lines[4] = lines[4].replacing("\"77\"", with: "\"7x\"")
+        lines[5] = lines[5].replacing("\"planned\"", with: "\"soon\"")
+        lines[6] = lines[6].replacing("240", with: "0")
+        lines[7] = lines[7].replacing("true", with: "1")
+        lines[8] = lines[8].replacing("2022-01-01", with: "yesterday")
+        lines[12] = lines[12].replacing("\"centre\"", with: "\"Centre!\"")
+        let found = TopologyTests.faults(lines.joined(separator: "\n"))
+        // Entries with a fault of their own are left out of what is checked across entries.
+        let own = found.filter {
+            ["bad-name", "unknown-value", "unknown-field", "bad-address", "bad-subject", "wrong-type", "bad-date"]
+                .contains($0.code)
+        }
+        #expect(own.map(\.line) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 13], "\(found)")
+    }
+
+    @Test("The files that are kept here are good", arguments: ["demo.json", "federation.json", "two-nodes.json"])
+    func kept(_ name: String) throws {
+        let faults = TopologyTests.faults(String(decoding: try TopologyTests.file(name), as: UTF8.self))
+        #expect(faults.isEmpty, "\(faults)")
+    }
+
+    @Test("A file cut short at any byte, or with random bytes changed, never traps")
+    func damaged() throws {
+        let bytes = Array(try TopologyTests.file("demo.json").prefix(3000))
+        for count in 0..<bytes.count { _ = try? Topology.read(Array(bytes[..<count])) }
+        let whole = try TopologyTests.file("demo.json")
+        var random = SeededRandom(seed: 3)
+        for _ in 0..<1000 {
+            var changed = whole
+            for _ in 0..<Int.random(in: 1...5, using: &random) {
+                changed[Int.random(in: 0..<changed.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            _ = try? Topology.read(changed)
+        }
+    }
+
+    @Test("The schema has the fields that the reader knows, and no others")
+    func schema() throws {
+        let schema = try JSONText.read(try TopologyTests.file("schema.json"), lenient: false, maximum: 1 << 20)
+        func member(_ name: String, _ node: JSONText.Node) -> JSONText.Node? {
+            guard case .object(let members) = node.value else { return nil }
+            return members.first { $0.name == name }?.node
+        }
+        func fields(_ node: JSONText.Node) throws -> Set<String> {
+            guard case .object(let members)? = member("properties", node)?.value,
+                case .array(let required)? = member("required", node)?.value
+            else { return [] }
+            let needed = required.compactMap { item -> String? in
+                if case .string(let name) = item.value { name } else { nil }
+            }
+            return Set(members.map { needed.contains($0.name) ? $0.name : $0.name + "?" })
+        }
+        #expect(try fields(schema) == Set(try #require(TopologyDraft.fields["topology"])))
+        for (kind, known) in TopologyDraft.fields where kind != "topology" {
+            let list = member("properties", schema).flatMap { member(kind, $0) }
+            let entry = try #require(list.flatMap { member("items", $0) })
+            #expect(try fields(entry) == Set(known), "\(kind)")
+        }
+    }
+
+    @Test("A way is the concatenation of next hops, the same at every node")
+    func ways() throws {
+        let topology = try Topology.read(try TopologyTests.file("federation.json"))
+        let centre = try #require(topology.centre)
+        for node in topology.nodes where node.id != centre {
+            #expect(topology.nextHop(from: node.id, to: centre) == centre)
+            #expect(topology.nextHop(from: centre, to: node.id) == node.id)
+        }
+        let one = try #require(NodeID("subject-01"))
+        let other = try #require(NodeID("cc-fss"))
+        #expect(topology.nextHop(from: one, to: other) == centre)
+        #expect(topology.nextHop(from: one, to: one) == nil)
+    }
+
+    @Test(
+        "The strict reader refuses what two readers could read differently",
+        arguments: [
+            "{\"a\":1,\"a\":2}", "[1.0]", "[1e3]", "[9007199254740993]", "[\"\\ud800\"]", "[\"\\ud800\\u0041\"]",
+            "{\"a\":1,}",
+            "[1,]", "[01]", "[-]", "nul", "\"\u{1}\"", "[1] x", "", "// a comment\n1",
+            String(repeating: "[", count: 40),
+        ])
+    func strict(_ text: String) {
+        #expect(throws: JSONText.Fault.self) { try JSONText.read(Array(text.utf8), lenient: false, maximum: 1000) }
+    }
+
+    @Test("Invalid UTF-8 is refused, and surrogate pairs are one character")
+    func unicode() throws {
+        #expect(throws: JSONText.Fault.self) { try JSONText.read([0x22, 0xFF, 0x22], lenient: true, maximum: 10) }
+        let node = try JSONText.read(Array("\"\\ud83d\\ude00\"".utf8), lenient: false, maximum: 100)
+        guard case .string("😀") = node.value else {
+            Issue.record("\(node)")
+            return
+        }
+    }
+}
