@@ -2,9 +2,11 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,17 +16,16 @@ static void require(int condition) {
     if (!condition) abort();
 }
 
+// The functions of OpenSSL 1, on the stack: EVP_DigestInit_ex2 of OpenSSL 3.0 allocates each time, also in a context that
+// is used again. It is the same code below.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 void cs_sha256_pair(const void *first, size_t first_size, const void *second, size_t second_size, void *out) {
-    static __thread EVP_MD_CTX *context;
-    if (!context) {
-        // Fetched once a thread and never given back: a digest then costs no allocation.
-        context = EVP_MD_CTX_new();
-        EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
-        require(context && md && EVP_DigestInit_ex2(context, md, NULL) == 1);
-    }
-    require(EVP_DigestInit_ex2(context, NULL, NULL) == 1 && EVP_DigestUpdate(context, first, first_size) == 1 &&
-            EVP_DigestUpdate(context, second, second_size) == 1 && EVP_DigestFinal_ex(context, out, NULL) == 1);
+    SHA256_CTX context;
+    require(SHA256_Init(&context) == 1 && SHA256_Update(&context, first, first_size) == 1 &&
+            SHA256_Update(&context, second, second_size) == 1 && SHA256_Final(out, &context) == 1);
 }
+#pragma GCC diagnostic pop
 
 void cs_blake2b256(const void *bytes, size_t size, void *out) { crypto_generichash(out, 32, bytes, size, NULL, 0); }
 
@@ -56,6 +57,12 @@ int cs_identity_verify(const uint8_t signature[64], const void *message, size_t 
 
 static BIO *reading(const char *pem) { return BIO_new_mem_buf(pem, -1); }
 
+// Without this, PEM that claims to be encrypted makes OpenSSL ask the terminal for a passphrase.
+static int no_passphrase(char *out, int capacity, int writing, void *unused) {
+    (void)out, (void)capacity, (void)writing, (void)unused;
+    return -1;
+}
+
 static int written(BIO *bio, char *out, size_t capacity) {
     char *data;
     long size = BIO_get_mem_data(bio, &data);
@@ -72,21 +79,21 @@ static int written(BIO *bio, char *out, size_t capacity) {
 
 static EVP_PKEY *read_key(const char *pem) {
     BIO *bio = reading(pem);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
     BIO_free(bio);
     return key;
 }
 
 static X509 *read_certificate(const char *pem) {
     BIO *bio = reading(pem);
-    X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    X509 *certificate = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
     BIO_free(bio);
     return certificate;
 }
 
 static X509_REQ *read_request(const char *pem) {
     BIO *bio = reading(pem);
-    X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
+    X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
     BIO_free(bio);
     return request;
 }
@@ -103,8 +110,9 @@ int cs_link_key_generate(char *out, size_t capacity) {
 
 static X509_NAME *named(const char *common_name) {
     X509_NAME *name = X509_NAME_new();
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0);
-    return name;
+    if (X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0) == 1) return name;
+    X509_NAME_free(name);
+    return NULL;
 }
 
 int cs_request_create(const char *key_pem, const char *common_name, char *out, size_t capacity) {
@@ -112,7 +120,7 @@ int cs_request_create(const char *key_pem, const char *common_name, char *out, s
     X509_REQ *request = X509_REQ_new();
     X509_NAME *name = named(common_name);
     int size = 0;
-    if (key && request && X509_REQ_set_subject_name(request, name) == 1 && X509_REQ_set_pubkey(request, key) == 1 &&
+    if (key && request && name && X509_REQ_set_subject_name(request, name) == 1 && X509_REQ_set_pubkey(request, key) == 1 &&
         X509_REQ_sign(request, key, EVP_sha256()) > 0) {
         BIO *bio = BIO_new(BIO_s_mem());
         if (PEM_write_bio_X509_REQ(bio, request) == 1) size = written(bio, out, capacity);
@@ -168,18 +176,23 @@ static int set_random_serial(X509 *certificate) {
     return good;
 }
 
-int cs_authority_create(const char *key_pem, const char *common_name, int days, char *out, size_t capacity) {
+int cs_authority_create(
+    const char *key_pem, const char *common_name, const char *trust_domain, int days, char *out, size_t capacity) {
+    char permitted[300];
+    int length = snprintf(permitted, sizeof permitted, "critical,permitted;URI:%s", trust_domain);
+    if (length < 0 || (size_t)length >= sizeof permitted) return 0;
     EVP_PKEY *key = read_key(key_pem);
     X509 *certificate = X509_new();
     X509_NAME *name = named(common_name);
     int size = 0;
-    if (key && certificate && X509_set_version(certificate, X509_VERSION_3) == 1 && set_random_serial(certificate) &&
+    if (key && certificate && name && X509_set_version(certificate, X509_VERSION_3) == 1 && set_random_serial(certificate) &&
         X509_gmtime_adj(X509_getm_notBefore(certificate), -300) &&
         X509_gmtime_adj(X509_getm_notAfter(certificate), (long)days * 86400) &&
         X509_set_subject_name(certificate, name) == 1 && X509_set_issuer_name(certificate, name) == 1 &&
         X509_set_pubkey(certificate, key) == 1 &&
         add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
         add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+        add_extension(certificate, certificate, NID_name_constraints, permitted) &&
         add_extension(certificate, certificate, NID_subject_key_identifier, "hash") &&
         X509_sign(certificate, key, EVP_sha256()) > 0) {
         BIO *bio = BIO_new(BIO_s_mem());
@@ -216,11 +229,12 @@ int cs_certificate_issue(
     X509 *issuer = read_certificate(authority_certificate);
     X509_REQ *request = read_request(request_pem);
     X509 *certificate = X509_new();
+    X509_NAME *name = named(plan->common_name);
     int size = 0;
-    if (key && issuer && request && certificate && X509_set_version(certificate, X509_VERSION_3) == 1 &&
+    if (key && issuer && request && certificate && name && X509_set_version(certificate, X509_VERSION_3) == 1 &&
         set_random_serial(certificate) && ASN1_TIME_set(X509_getm_notBefore(certificate), plan->not_before) &&
         ASN1_TIME_set(X509_getm_notAfter(certificate), plan->not_after) &&
-        X509_set_subject_name(certificate, X509_REQ_get_subject_name(request)) == 1 &&
+        X509_set_subject_name(certificate, name) == 1 &&
         X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1 &&
         X509_set_pubkey(certificate, X509_REQ_get0_pubkey(request)) == 1 &&
         add_extension(certificate, issuer, NID_basic_constraints, plan->is_authority ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
@@ -234,6 +248,7 @@ int cs_certificate_issue(
         if (PEM_write_bio_X509(bio, certificate) == 1) size = written(bio, out, capacity);
         else BIO_free(bio);
     }
+    X509_NAME_free(name);
     X509_free(certificate);
     X509_REQ_free(request);
     X509_free(issuer);
@@ -277,9 +292,12 @@ static int facts_of(X509 *certificate, struct cs_certificate_facts *facts) {
     facts->not_before = seconds(X509_get0_notBefore(certificate));
     facts->not_after = seconds(X509_get0_notAfter(certificate));
     facts->version = (int)X509_get_version(certificate) + 1;
-    facts->serial_bytes = ASN1_INTEGER_get(X509_get0_serialNumber(certificate)) == 0
-                              ? 0
-                              : ASN1_STRING_length(X509_get0_serialNumber(certificate));
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
+    // Zero and negative numbers count as none.
+    if (ASN1_STRING_type(serial) != V_ASN1_NEG_INTEGER && ASN1_INTEGER_get(serial) != 0)
+        facts->serial_bytes = ASN1_STRING_length(serial);
+    facts->is_p256 = is_p256(X509_get0_pubkey(certificate));
+    facts->is_malformed = (X509_get_extension_flags(certificate) & EXFLAG_INVALID) != 0;
     uris_of(certificate, &facts->uri_count, &facts->other_names, facts->uri, sizeof facts->uri);
     // Not X509_check_ca: it says no where key usage lacks keyCertSign, whatever the basic constraints claim.
     facts->is_authority = (X509_get_extension_flags(certificate) & EXFLAG_CA) != 0;
@@ -307,6 +325,55 @@ int cs_certificate_facts(const char *pem, struct cs_certificate_facts *facts) {
     return good;
 }
 
+// MARK: Chains
+
+/// One certificate under one authority, nothing pooled and nothing between them. Returns X509_V_OK or why not, and with
+/// `in_authority` whether it is the authority that is at fault.
+static int chain_error(X509_STORE *authority, X509 *leaf, int purpose, int64_t at, int *in_authority) {
+    X509_STORE_CTX *context = X509_STORE_CTX_new();
+    int error = X509_V_ERR_OUT_OF_MEM;
+    if (context && X509_STORE_CTX_init(context, authority, leaf, NULL) == 1) {
+        X509_VERIFY_PARAM *rules = X509_STORE_CTX_get0_param(context);
+        X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_X509_STRICT);
+        X509_VERIFY_PARAM_set_auth_level(rules, 2);
+        if (at) X509_VERIFY_PARAM_set_time(rules, (time_t)at);
+        X509_STORE_CTX_set_purpose(context, purpose);
+        error = X509_verify_cert(context) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(context);
+        *in_authority = X509_STORE_CTX_get_error_depth(context) > 0;
+    }
+    X509_STORE_CTX_free(context);
+    return error;
+}
+
+static enum cs_fault fault_of(int error) {
+    return error == X509_V_OK                        ? CS_FAULT_NONE
+           : error == X509_V_ERR_CERT_HAS_EXPIRED   ? CS_FAULT_EXPIRED
+           : error == X509_V_ERR_CERT_NOT_YET_VALID ? CS_FAULT_NOT_YET_VALID
+                                                    : CS_FAULT_CHAIN;
+}
+
+static void say(char *out, size_t capacity, int error, int in_authority) {
+    snprintf(out, capacity, "%s%s", in_authority ? "the authority's certificate: " : "", X509_verify_cert_error_string(error));
+}
+
+enum cs_fault cs_chain_check(const char *certificate_pem, const char *anchor_pem, int64_t at, char *words, size_t capacity) {
+    X509 *certificate = read_certificate(certificate_pem);
+    X509 *anchor = read_certificate(anchor_pem);
+    X509_STORE *store = X509_STORE_new();
+    int in_authority = 0;
+    int error = X509_V_ERR_UNSPECIFIED;
+    if (certificate && anchor && store && X509_STORE_add_cert(store, anchor) == 1) {
+        error = chain_error(store, certificate, X509_PURPOSE_SSL_CLIENT, at, &in_authority);
+        if (error == X509_V_OK) error = chain_error(store, certificate, X509_PURPOSE_SSL_SERVER, at, &in_authority);
+    }
+    say(words, capacity, error, in_authority);
+    X509_STORE_free(store);
+    X509_free(anchor);
+    X509_free(certificate);
+    ERR_clear_error();
+    return fault_of(error);
+}
+
 // MARK: TLS
 
 static const unsigned char protocol_name[] = {5, 'e', 'k', 'c', '/', '1'};
@@ -327,15 +394,12 @@ struct cs_session {
     BIO *in;
     BIO *out;
     enum cs_fault fault;
-    enum cs_fault verify_fault;
+    /// Found inside a callback of OpenSSL's; what it says itself about the same is less.
+    enum cs_fault own_fault;
     char words[160];
+    void *owner;
+    cs_acceptance accept;
 };
-
-static int session_index(void) {
-    static int index = -1;
-    if (index < 0) index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    return index;
-}
 
 static const struct anchor *anchor_for(const struct cs_context *context, const char *uri) {
     static const char scheme[] = "spiffe://";
@@ -350,35 +414,47 @@ static const struct anchor *anchor_for(const struct cs_context *context, const c
 }
 
 // The chain is checked against the one authority of the trust domain that the certificate names: anchors never pool.
-static int verify_chain(X509_STORE_CTX *given, void *argument) {
-    struct cs_context *context = argument;
+// Then the owner decides, still inside the handshake, so that a peer which is refused gets an alert and nothing else.
+static int verify_peer(X509_STORE_CTX *given, void *argument) {
+    const struct cs_context *context = argument;
     SSL *ssl = X509_STORE_CTX_get_ex_data(given, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct cs_session *session = SSL_get_ex_data(ssl, session_index());
+    struct cs_session *session = SSL_get_app_data(ssl);
     X509 *leaf = X509_STORE_CTX_get0_cert(given);
-    int uris = 0, others = 0;
-    char uri[256] = "";
-    uris_of(leaf, &uris, &others, uri, sizeof uri);
-    const struct anchor *anchor = anchor_for(context, uri);
-    if (!anchor) {
-        session->verify_fault = CS_FAULT_UNKNOWN_DOMAIN;
-        X509_STORE_CTX_set_error(given, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
-        return 0;
+    struct cs_certificate_facts facts;
+    const struct anchor *anchor = NULL;
+    enum cs_fault fault = CS_FAULT_CHAIN;
+    int error = X509_V_ERR_CERT_REJECTED;
+    if (facts_of(leaf, &facts)) {
+        anchor = anchor_for(context, facts.uri);
+        fault = CS_FAULT_UNKNOWN_DOMAIN;
+        snprintf(session->words, sizeof session->words, "%.150s", facts.uri);
     }
-    X509_STORE_CTX *own = X509_STORE_CTX_new();
-    int good = own && X509_STORE_CTX_init(own, anchor->store, leaf, NULL) == 1;
-    int error = X509_V_ERR_OUT_OF_MEM;
-    if (good) {
-        X509_STORE_CTX_set_purpose(own, SSL_is_server(ssl) ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
-        good = X509_verify_cert(own) == 1;
-        error = X509_STORE_CTX_get_error(own);
+    if (anchor) {
+        int in_authority = 0;
+        error = chain_error(
+            anchor->store, leaf, SSL_is_server(ssl) ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER, 0, &in_authority);
+        fault = fault_of(error);
+        if (fault) say(session->words, sizeof session->words, error, in_authority);
     }
-    X509_STORE_CTX_free(own);
-    if (good) return 1;
-    X509_STORE_CTX_set_error(given, error);
-    session->verify_fault = error == X509_V_ERR_CERT_HAS_EXPIRED      ? CS_FAULT_EXPIRED
-                            : error == X509_V_ERR_CERT_NOT_YET_VALID ? CS_FAULT_NOT_YET_VALID
-                                                                     : CS_FAULT_CHAIN;
-    return 0;
+    int good = session->accept(session->owner, &facts, fault, session->words) == 1 && fault == CS_FAULT_NONE;
+    if (!good) session->own_fault = CS_FAULT_RULE;
+    X509_STORE_CTX_set_error(given, good ? X509_V_OK : error ? error : X509_V_ERR_CERT_REJECTED);
+    return good;
+}
+
+// A client that offers no ALPN would be served without one: OpenSSL asks the selecting callback only when some is offered.
+// Clients without TLS 1.3 go on from here, to be refused for that.
+static int examine_hello(SSL *ssl, int *alert, void *unused) {
+    (void)unused;
+    const unsigned char *bytes;
+    size_t size;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &bytes, &size) != 1 ||
+        SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &bytes, &size) == 1)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    struct cs_session *session = SSL_get_app_data(ssl);
+    session->own_fault = CS_FAULT_NO_ALPN;
+    *alert = SSL_AD_NO_APPLICATION_PROTOCOL;
+    return SSL_CLIENT_HELLO_ERROR;
 }
 
 static int select_protocol(
@@ -389,13 +465,12 @@ static int select_protocol(
         *out = selected;
         return SSL_TLSEXT_ERR_OK;
     }
-    struct cs_session *session = SSL_get_ex_data(ssl, session_index());
-    session->verify_fault = CS_FAULT_NO_ALPN;
+    struct cs_session *session = SSL_get_app_data(ssl);
+    session->own_fault = CS_FAULT_NO_ALPN;
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 cs_context *cs_context_new(const char *certificate_pem, const char *key_pem) {
-    session_index();
     cs_context *context = calloc(1, sizeof *context);
     require(context != NULL);
     context->ssl = SSL_CTX_new(TLS_method());
@@ -420,7 +495,8 @@ cs_context *cs_context_new(const char *certificate_pem, const char *key_pem) {
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    SSL_CTX_set_cert_verify_callback(ssl, verify_chain, context);
+    SSL_CTX_set_cert_verify_callback(ssl, verify_peer, context);
+    SSL_CTX_set_client_hello_cb(ssl, examine_hello, NULL);
     SSL_CTX_set_alpn_select_cb(ssl, select_protocol, NULL);
     return context;
 }
@@ -452,7 +528,7 @@ void cs_context_free(cs_context *context) {
     free(context);
 }
 
-cs_session *cs_session_new(cs_context *context, int is_server) {
+cs_session *cs_session_new(cs_context *context, int is_server, cs_acceptance accept) {
     cs_session *session = calloc(1, sizeof *session);
     require(session != NULL);
     session->ssl = SSL_new(context->ssl);
@@ -461,11 +537,14 @@ cs_session *cs_session_new(cs_context *context, int is_server) {
     require(session->ssl && session->in && session->out);
     BIO_set_mem_eof_return(session->in, -1);
     SSL_set_bio(session->ssl, session->in, session->out);
-    SSL_set_ex_data(session->ssl, session_index(), session);
+    SSL_set_app_data(session->ssl, session);
+    session->accept = accept;
     if (is_server) SSL_set_accept_state(session->ssl);
     else SSL_set_connect_state(session->ssl);
     return session;
 }
+
+void cs_session_set_owner(cs_session *session, void *owner) { session->owner = owner; }
 
 void cs_session_free(cs_session *session) {
     if (!session) return;
@@ -473,32 +552,67 @@ void cs_session_free(cs_session *session) {
     free(session);
 }
 
+// A memory BIO gives no room back. A link that is quiet again must not hold what its busiest moment took: the budget of a
+// link is 64 KiB, and a burst leaves twice as much behind.
+static void trim(BIO *bio, size_t size) {
+    BUF_MEM *held;
+    if (size > 4096 || BIO_ctrl_pending(bio) > 0 || BIO_get_mem_ptr(bio, &held) != 1 || held->max <= 16384) return;
+    BUF_MEM *fresh = BUF_MEM_new();
+    if (fresh) BIO_set_mem_buf(bio, fresh, BIO_CLOSE);
+}
+
 int cs_session_feed(cs_session *session, const void *bytes, size_t size) {
+    trim(session->in, size);
     return BIO_write(session->in, bytes, (int)size);
 }
 
 int cs_session_drain(cs_session *session, void *out, size_t capacity) {
     int size = BIO_read(session->out, out, (int)capacity);
-    return size > 0 ? size : 0;
+    if (size <= 0) return 0;
+    trim(session->out, (size_t)size);
+    return size;
 }
 
 size_t cs_session_pending(const cs_session *session) { return BIO_ctrl_pending(session->out); }
+
+/// What OpenSSL says went wrong, as one of ours.
+static enum cs_fault fault_from(int reason) {
+    switch (reason) {
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return CS_FAULT_NO_CERTIFICATE;
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_WRONG_SSL_VERSION:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE: return CS_FAULT_VERSION;
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SHARED_GROUPS:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_WRONG_CIPHER_RETURNED:
+    case SSL_R_UNKNOWN_CIPHER_RETURNED: return CS_FAULT_CIPHER;
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_BAD_RECORD_TYPE: return CS_FAULT_NOT_TLS;
+    default: return CS_FAULT_OTHER;
+    }
+}
 
 static int failed(cs_session *session, int result) {
     int error = SSL_get_error(session->ssl, result);
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return 0;
     if (error == SSL_ERROR_ZERO_RETURN) return -2;
     unsigned long code = ERR_peek_error();
-    ERR_error_string_n(code, session->words, sizeof session->words);
     int reason = ERR_GET_REASON(code);
-    if (session->verify_fault) session->fault = session->verify_fault;
-    else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) session->fault = CS_FAULT_NO_CERTIFICATE;
-    else if (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_WRONG_SSL_VERSION || reason == SSL_R_WRONG_VERSION_NUMBER)
-        session->fault = SSL_in_before(session->ssl) || reason != SSL_R_WRONG_VERSION_NUMBER ? CS_FAULT_VERSION : CS_FAULT_NOT_TLS;
-    else if (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST || reason == SSL_R_BAD_RECORD_TYPE)
-        session->fault = CS_FAULT_NOT_TLS;
-    else if (reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) session->fault = CS_FAULT_PEER_REFUSED;
-    else session->fault = CS_FAULT_OTHER;
+    if (session->own_fault) {
+        session->fault = session->own_fault;
+    } else if (reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) {
+        session->fault = CS_FAULT_PEER_REFUSED;
+        snprintf(session->words, sizeof session->words, "its alert: %s",
+                 SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+    } else {
+        const char *words = ERR_reason_error_string(code);
+        session->fault = fault_from(reason);
+        snprintf(session->words, sizeof session->words, "%s", words ? words : "no reason given");
+    }
     ERR_clear_error();
     return -1;
 }
@@ -531,18 +645,14 @@ enum cs_fault cs_session_fault(const cs_session *session, const char **words) {
     return session->fault;
 }
 
-int cs_session_peer_facts(cs_session *session, struct cs_certificate_facts *facts) {
-    X509 *certificate = SSL_get0_peer_certificate(session->ssl);
-    return certificate ? facts_of(certificate, facts) : 0;
-}
-
 // What was negotiated is compared with the profile before any byte of ours flows.
-int cs_session_is_as_pinned(const cs_session *session) {
+enum cs_fault cs_session_profile_fault(const cs_session *session) {
     const unsigned char *protocol;
     unsigned int size = 0;
     SSL_get0_alpn_selected(session->ssl, &protocol, &size);
     const SSL_CIPHER *cipher = SSL_get_current_cipher(session->ssl);
-    return SSL_version(session->ssl) == TLS1_3_VERSION && cipher && SSL_CIPHER_get_protocol_id(cipher) == 0x1302 &&
-           !SSL_session_reused(session->ssl) && size == sizeof protocol_name - 1 &&
-           memcmp(protocol, protocol_name + 1, size) == 0;
+    if (SSL_version(session->ssl) != TLS1_3_VERSION) return CS_FAULT_VERSION;
+    if (!cipher || SSL_CIPHER_get_protocol_id(cipher) != 0x1302) return CS_FAULT_CIPHER;
+    if (size != sizeof protocol_name - 1 || memcmp(protocol, protocol_name + 1, size) != 0) return CS_FAULT_NO_ALPN;
+    return SSL_session_reused(session->ssl) ? CS_FAULT_OTHER : CS_FAULT_NONE;
 }

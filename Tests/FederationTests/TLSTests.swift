@@ -1,127 +1,44 @@
 import CryptoShim
 import FederationTestKit
-import FoundationEssentials
-import Glibc
 import Testing
 
 @testable import Federation
 
-/// Two segments with an authority each and nodes of them, made once for a suite.
-final class TrustFixture: Sendable {
-    let folder: TemporaryFolder
-    let pins: Pins
-    static let federation = "ekc.test"
-    static let nodes = [("centre", "centre"), ("subject-77", "oszn"), ("subject-78", "oszn")]
-
-    init() throws {
-        folder = try TemporaryFolder()
-        var pins = Pins(federation: TrustFixture.federation)
-        for segment in ["centre", "oszn"] {
-            _ = try Authority.create(
-                folder.path + "/ca-" + segment, segment: segment, federation: TrustFixture.federation)
-        }
-        for (node, segment) in TrustFixture.nodes {
-            let place = NodeFolder(folder.path + "/" + node)
-            let settings = NodeSettings(node: node, segment: segment, federation: TrustFixture.federation)
-            let request = try place.create(settings)
-            let answer = try Authority(folder.path + "/ca-" + segment).issue(request, now: Clocks.wall())
-            try place.install(answer)
-            try pins.add(answer)
-        }
-        self.pins = pins
-    }
-
-    func context(_ node: String, pins other: Pins? = nil) throws -> TLSContext {
-        let place = NodeFolder(folder.path + "/" + node)
-        return try place.context(try place.settings(), pins: other ?? pins)
-    }
-
-    /// A certificate for a node's own link key, by an authority, as a plan says.
-    func reissue(_ node: String, by authority: String, _ change: (inout cs_certificate_plan) -> Void) throws -> String {
-        let request = try TrustFile.read(EnrolmentRequest.self, folder.path + "/\(node)/request.json")
-        let key = String(decoding: try Files.read(folder.path + "/\(authority)/ca.key", maximum: 9999), as: UTF8.self)
-        let issuer = String(
-            decoding: try Files.read(folder.path + "/\(authority)/ca.crt", maximum: 9999), as: UTF8.self)
-        var plan = cs_certificate_plan()
-        let now = Clocks.wall().milliseconds / 1000
-        plan.not_before = now - 300
-        plan.not_after = now + 86_400
-        let pem = "spiffe://oszn.ekc.test/node/\(node)".withCString { uri in
-            plan.uri = uri
-            change(&plan)
-            return NodeFolder.pem { cs_certificate_issue(key, issuer, request.certificateRequest, &plan, $0, $1) }
-        }
-        return try #require(pem)
-    }
-}
-
 @Suite("Links: who may be at the other end")
 struct TLSTests {
-    static let fixture = Result { try TrustFixture() }
+    private let fixture: TrustFixture
+    private let centre: NodeID
+    private let subject: NodeID
 
-    /// Moves bytes both ways until nothing moves or an end refuses.
-    static func handshake(_ client: TLSSession, _ server: TLSSession) -> (client: TLSFault?, server: TLSFault?) {
-        var faults: (client: TLSFault?, server: TLSFault?) = (nil, nil)
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        func step(_ from: TLSSession, _ to: TLSSession) -> (moved: Bool, fault: TLSFault?) {
-            let count = buffer.withUnsafeMutableBytes { from.drain(into: $0) }
-            do throws(TLSFault) {
-                if count > 0 {
-                    let result = buffer.withUnsafeBytes { bytes in
-                        Result { () throws(TLSFault) in
-                            try to.receive(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-                        }
-                    }
-                    try result.get()
-                }
-                try to.advance()
-                if case .open = to.state {
-                    // Alerts of the other end come as data.
-                    var nothing = [UInt8](repeating: 0, count: 64)
-                    let read = nothing.withUnsafeMutableBytes { bytes in
-                        Result { () throws(TLSFault) in try to.read(into: bytes) }
-                    }
-                    _ = try read.get()
-                }
-                return (count > 0, nil)
-            } catch { return (count > 0, error) }
-        }
-        try? client.advance()
-        for _ in 0..<20 {
-            let there = step(client, server)
-            if faults.server == nil { faults.server = there.fault }
-            let back = step(server, client)
-            if faults.client == nil { faults.client = back.fault }
-            if !there.moved && !back.moved { break }
-        }
-        return faults
+    init() throws {
+        fixture = try TrustFixture.shared.get()
+        centre = try #require(NodeID("centre"))
+        subject = try #require(NodeID("subject-77"))
     }
 
     @Test("Two nodes of two segments accept each other, and bytes go both ways")
     func accepted() throws {
-        let fixture = try TLSTests.fixture.get()
-        let centre = try #require(NodeID("centre"))
-        let subject = try #require(NodeID("subject-77"))
         let client = TLSSession(try fixture.context("subject-77"), role: .client, expected: centre)
         let server = TLSSession(try fixture.context("centre"), role: .server)
-        let faults = TLSTests.handshake(client, server)
+        let faults = TLSSession.shake(client, server)
         #expect(faults.client == nil && faults.server == nil)
         #expect(client.state == .open(centre) && server.state == .open(subject))
-        let message = (0..<16_384).map { UInt8(truncatingIfNeeded: $0) }
-        let sent = message.withUnsafeBytes { bytes in Result { () throws(TLSFault) in try client.write(bytes) } }
-        try sent.get()
-        var network = [UInt8](repeating: 0, count: 1 << 17)
-        let count = network.withUnsafeMutableBytes { client.drain(into: $0) }
-        let fed = network.withUnsafeBytes { bytes in
-            Result { () throws(TLSFault) in try server.receive(UnsafeRawBufferPointer(rebasing: bytes[..<count])) }
+        let message = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        for (from, to) in [(client, server), (server, client)] {
+            try from.write(message)
+            // The network cuts where it likes.
+            var read: [UInt8] = []
+            let bytes = from.drainAll()
+            for start in stride(from: 0, to: bytes.count, by: 777) {
+                try to.receive(Array(bytes[start..<min(start + 777, bytes.count)]))
+                read += try to.readAll()
+            }
+            #expect(read == message)
         }
-        try fed.get()
-        var plain = [UInt8](repeating: 0, count: 1 << 15)
-        let read = plain.withUnsafeMutableBytes { bytes in
-            Result { () throws(TLSFault) in try server.read(into: bytes) }
-        }
-        #expect(try read.get() == 16_384)
-        #expect(Array(plain.prefix(16_384)) == message)
+        client.close()
+        try server.receive(client.drainAll())
+        #expect(try server.readAll().isEmpty)
+        #expect(server.state == .closed)
     }
 
     struct Wrong: Sendable, CustomTestStringConvertible {
@@ -129,6 +46,10 @@ struct TLSTests {
         var code: String
         var authority = "ca-oszn"
         var change: @Sendable (inout cs_certificate_plan) -> Void = { _ in }
+    }
+
+    static func constant(_ text: StaticString) -> UnsafePointer<CChar> {
+        UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
     }
 
     static let wrong: [Wrong] = [
@@ -139,6 +60,26 @@ struct TLSTests {
             $0.not_before = Clocks.wall().milliseconds / 1000 + 3600
         },
         Wrong(testDescription: "another segment's authority", code: "chain-refused", authority: "ca-centre"),
+        Wrong(testDescription: "an authority that is nobody's", code: "chain-refused", authority: "ca-rogue"),
+        Wrong(testDescription: "a name of another segment", code: "chain-refused") {
+            $0.uri = constant("spiffe://centre.ekc.test/node/subject-77")
+        },
+        Wrong(testDescription: "the right authority, beyond its segment", code: "wrong-segment", authority: "ca-centre")
+        {
+            $0.uri = constant("spiffe://centre.ekc.test/node/subject-77")
+        },
+        Wrong(testDescription: "a segment nobody knows", code: "wrong-segment") {
+            $0.uri = constant("spiffe://pfr.ekc.test/node/subject-77")
+        },
+        Wrong(testDescription: "another path", code: "wrong-segment") {
+            $0.uri = constant("spiffe://oszn.ekc.test/nodes/subject-77")
+        },
+        Wrong(testDescription: "a node without a pin", code: "not-pinned") {
+            $0.uri = constant("spiffe://oszn.ekc.test/node/subject-79")
+        },
+        Wrong(testDescription: "another node's name", code: "pin-mismatch") {
+            $0.uri = constant("spiffe://oszn.ekc.test/node/subject-78")
+        },
         Wrong(testDescription: "an authority as leaf", code: "certificate-lint:authority") { $0.is_authority = 1 },
         Wrong(testDescription: "no extended usage", code: "certificate-lint:extended-key-usage") {
             $0.without_extended_usage = 1
@@ -146,92 +87,201 @@ struct TLSTests {
         Wrong(testDescription: "wider key usage", code: "certificate-lint:key-usage") {
             $0.without_key_usage_limits = 1
         },
-        Wrong(testDescription: "no name", code: "wrong-segment") { $0.uri = nil },
+        Wrong(testDescription: "no name", code: "certificate-lint:names") { $0.uri = nil },
+        Wrong(testDescription: "two names", code: "certificate-lint:names") {
+            $0.second_uri = constant("spiffe://oszn.ekc.test/node/subject-78")
+        },
         Wrong(testDescription: "a life of years", code: "certificate-lint:life") {
             $0.not_after = Clocks.wall().milliseconds / 1000 + 86_400 * 400
         },
     ]
 
-    @Test("A wrong certificate is refused by its code", arguments: wrong)
+    @Test("A wrong certificate is refused by its code, and its owner is told by an alert", arguments: wrong)
     func refused(_ wrong: Wrong) throws {
-        let fixture = try TLSTests.fixture.get()
         let certificate = try fixture.reissue("subject-77", by: wrong.authority, wrong.change)
-        let place = fixture.folder.path + "/subject-77"
-        let rule = AcceptanceRule(
-            federation: TrustFixture.federation, node: try #require(NodeID("subject-77")), pins: fixture.pins)
-        let context = try TLSContext(
-            certificate: certificate, key: try Secret.read(place + "/keys/link.key"), pins: fixture.pins, rule: rule)
-        let client = TLSSession(context, role: .client, expected: NodeID("centre"))
-        let server = TLSSession(try fixture.context("centre"), role: .server)
-        let faults = TLSTests.handshake(client, server)
-        #expect(faults.server?.code == wrong.code)
+        let bad = try fixture.context("subject-77", presenting: certificate)
+        let good = try fixture.context("centre")
+        // As the one who dialled, and as the one who was dialled.
+        let dialled = TLSSession(good, role: .server)
+        let client = TLSSession(bad, role: .client, expected: centre)
+        let first = TLSSession.shake(client, dialled)
+        #expect(first.server?.code == wrong.code)
+        #expect(first.client?.code == "peer-refused")
+        let dialling = TLSSession(good, role: .client, expected: subject)
+        let second = TLSSession.shake(dialling, TLSSession(bad, role: .server))
+        #expect(second.client?.code == wrong.code)
+        #expect(second.server?.code == "peer-refused")
+        for session in [dialled, dialling] {
+            #expect(session.state == .closed)
+            #expect(throws: TLSFault.self) { try session.write([1]) }
+            #expect(try session.readAll().isEmpty)
+        }
     }
 
     @Test("Who is not pinned, pinned otherwise, or not whom we dialled is refused")
     func pins() throws {
-        let fixture = try TLSTests.fixture.get()
         var without = fixture.pins
         without.nodes.removeAll { $0.node == "subject-77" }
         var other = fixture.pins
         for index in other.nodes.indices { other.nodes[index].linkPin = String(repeating: "0", count: 64) }
-        for (pins, code) in [(without, "not-pinned"), (other, "pin-mismatch")] {
-            let client = TLSSession(try fixture.context("subject-77"), role: .client, expected: NodeID("centre"))
+        var foreign = fixture.pins
+        foreign.anchors.removeAll { $0.segment == "oszn" }
+        for (pins, code) in [(without, "not-pinned"), (other, "pin-mismatch"), (foreign, "wrong-segment")] {
+            let client = TLSSession(try fixture.context("subject-77"), role: .client, expected: centre)
             let server = TLSSession(try fixture.context("centre", pins: pins), role: .server)
-            #expect(TLSTests.handshake(client, server).server?.code == code)
+            let faults = TLSSession.shake(client, server)
+            #expect(faults.server?.code == code)
+            #expect(faults.client?.code == "peer-refused")
         }
         let client = TLSSession(try fixture.context("subject-77"), role: .client, expected: NodeID("subject-78"))
         let server = TLSSession(try fixture.context("centre"), role: .server)
-        #expect(TLSTests.handshake(client, server).client?.code == "wrong-peer")
+        let faults = TLSSession.shake(client, server)
+        #expect(faults.client?.code == "wrong-peer")
+        #expect(faults.server?.code == "peer-refused")
+        let mirror = try fixture.context("centre")
+        let own = TLSSession.shake(TLSSession(mirror, role: .client), TLSSession(mirror, role: .server))
+        #expect(own.client?.code == "own-certificate")
+    }
+
+    @Test("No byte of ours passes before the peer is accepted")
+    func notBefore() throws {
+        let client = TLSSession(try fixture.context("subject-77"), role: .client, expected: centre)
+        #expect(throws: TLSFault("not-open", "handshaking")) { try client.write([1, 2, 3]) }
+        try client.advance()
+        #expect(throws: TLSFault("not-open", "handshaking")) { try client.write([1, 2, 3]) }
+        #expect(try client.readAll().isEmpty)
     }
 
     @Test("What is not TLS is named so", arguments: ["GET / HTTP/1.1\r\n\r\n", "\u{0}\u{0}\u{0}\u{8}\u{1}", "hello"])
     func plain(_ text: String) throws {
-        let server = TLSSession(try TLSTests.fixture.get().context("centre"), role: .server)
-        let bytes = Array(text.utf8)
-        let result = bytes.withUnsafeBytes { bytes in Result { () throws(TLSFault) in try server.receive(bytes) } }
-        #expect { try result.get() } throws: { ($0 as? TLSFault)?.code == "not-tls" }
+        let server = TLSSession(try fixture.context("centre"), role: .server)
+        #expect { try server.receive(Array(text.utf8)) } throws: { ($0 as? TLSFault)?.code == "not-tls" }
+        #expect(server.state == .closed)
     }
 
-    @Test("The authority's disk holds no key of a node, and a node's keys are its own")
-    func custody() throws {
-        let fixture = try TLSTests.fixture.get()
-        for (node, segment) in TrustFixture.nodes {
-            let link = try Files.read(fixture.folder.path + "/\(node)/keys/link.key", maximum: 9999)
-            let folder = fixture.folder.path + "/ca-" + segment
-            let names = try FileManager.default.subpathsOfDirectory(atPath: folder)
-            #expect(names.contains { $0.hasPrefix("issued/\(node)") })
-            for name in names where name != "issued" {
-                let bytes = try Files.read(folder + "/" + name, maximum: 1 << 20)
-                #expect(
-                    !String(decoding: bytes, as: UTF8.self).contains(
-                        String(decoding: link.dropFirst(28).prefix(60), as: UTF8.self)))
-                #expect(name == "ca.key" || !String(decoding: bytes, as: UTF8.self).contains("PRIVATE KEY"))
-            }
-            var facts = stat()
-            #expect(stat(fixture.folder.path + "/\(node)/keys/link.key", &facts) == 0 && facts.st_mode & 0o777 == 0o600)
-            #expect(stat(fixture.folder.path + "/\(node)/keys", &facts) == 0 && facts.st_mode & 0o777 == 0o700)
+    @Test("A first byte as of TLS does not make the rest TLS")
+    func almostTLS() throws {
+        let server = TLSSession(try fixture.context("centre"), role: .server)
+        try server.receive([22] + Array("ET / HTTP/1.1\r\n\r\n".utf8))
+        #expect { try server.advance() } throws: { ($0 as? TLSFault)?.code == "not-tls" }
+    }
+
+    private func hello() throws -> [UInt8] {
+        let client = TLSSession(try fixture.context("subject-77"), role: .client, expected: centre)
+        try client.advance()
+        return client.drainAll()
+    }
+
+    /// What our server says of a hello, and the description of its alert (the last byte of a plain record), if any.
+    private func answer(to hello: [UInt8]) throws -> (code: String?, alert: UInt8?) {
+        let server = TLSSession(try fixture.context("centre"), role: .server)
+        do throws(TLSFault) {
+            try server.receive(hello)
+            try server.advance()
+            return (nil, nil)
+        } catch {
+            let bytes = server.drainAll()
+            return (error.code, bytes.first == 21 ? bytes.last : nil)
         }
     }
 
-    @Test("An authority refuses a request that is not proved")
-    func proofs() throws {
-        let fixture = try TLSTests.fixture.get()
-        let request = try TrustFile.read(EnrolmentRequest.self, fixture.folder.path + "/subject-77/request.json")
-        let authority = try Authority(fixture.folder.path + "/ca-oszn")
-        let changes: [(String, (inout EnrolmentRequest) -> Void)] = [
-            ("bad-proof", { $0.node = "subject-78" }),
-            ("bad-proof", { $0.identityKey = String(repeating: "a", count: 64) }),
-            ("bad-proof", { $0.signature = "" }),
-            ("wrong-segment", { $0.segment = "centre" }),
-            ("wrong-segment", { $0.federation = "other" }),
-            ("bad-node-name", { $0.node = "../x" }),
+    @Test("A hello with another protocol, version or cipher is refused by its code and alert")
+    func hellos() throws {
+        let original = try hello()
+        #expect(ClientHello(original).extensions.contains { $0.type == ClientHello.alpn })
+        var changed = ClientHello(original)
+        #expect(try answer(to: changed.record).code == nil)
+        changed.extensions.removeAll { $0.type == ClientHello.alpn }
+        #expect(try answer(to: changed.record) == ("no-alpn", 120))
+        changed.extensions.append((ClientHello.alpn, [0, 3, 2] + Array("h2".utf8)))
+        #expect(try answer(to: changed.record) == ("no-alpn", 120))
+        changed = ClientHello(original)
+        changed.extensions.removeAll { $0.type == ClientHello.supportedVersions }
+        #expect(try answer(to: changed.record) == ("wrong-version", 70))
+        changed = ClientHello(original)
+        changed.cipherSuites = [0x1301, 0x1303]
+        #expect(try answer(to: changed.record) == ("wrong-cipher", 40))
+    }
+
+    @Test("A hello that ends early waits; one bit that is wrong harms nobody")
+    func damaged() throws {
+        let original = try hello()
+        let context = try fixture.context("centre")
+        for count in 0..<original.count {
+            let server = TLSSession(context, role: .server)
+            try server.receive(Array(original.prefix(count)))
+            try server.advance()
+            #expect(server.state == .handshaking && server.pending == 0, "\(count) bytes")
+        }
+        var random = SeededRandom(seed: 7)
+        for _ in 0..<2000 {
+            var bytes = original
+            for _ in 0...Int.random(in: 0..<4, using: &random) {
+                bytes[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+            }
+            let server = TLSSession(context, role: .server)
+            try? server.receive(bytes)
+            try? server.advance()
+            if case .open = server.state { Issue.record("opened by a damaged hello") }
+        }
+    }
+
+    @Test("A peer that never comes to an end is stopped")
+    func endless() throws {
+        let server = TLSSession(try fixture.context("centre"), role: .server)
+        // Records of handshake bytes that announce a message of 16 MiB.
+        let record: [UInt8] = [22, 3, 1, 0x40, 0] + [1, 0xFF, 0xFF, 0xFF] + [UInt8](repeating: 0, count: 0x4000 - 4)
+        var sent = 0
+        let fault = #expect(throws: TLSFault.self) {
+            while sent < 1 << 20 {
+                try server.receive(record)
+                sent += record.count
+                try server.advance()
+            }
+        }
+        #expect(sent <= 96 * 1024, "\(String(describing: fault))")
+    }
+
+    @Test("Each rule of the lint refuses what breaks it")
+    func lint() throws {
+        let pem = try fixture.text("subject-77/keys/link.crt")
+        let good = try #require(CertificateFacts(pem: pem))
+        let rule = AcceptanceRule(federation: TrustFixture.federation, node: centre, pins: fixture.pins)
+        #expect(try rule.verdict(on: good, expected: subject).get() == subject)
+        let changes: [(String, (inout CertificateFacts) -> Void)] = [
+            ("certificate-lint:version", { $0.version = 1 }),
+            ("certificate-lint:malformed", { $0.isMalformed = true }),
+            ("certificate-lint:serial", { $0.serialBytes = 0 }),
+            ("certificate-lint:serial", { $0.serialBytes = 21 }),
+            ("certificate-lint:authority", { $0.isAuthority = true }),
+            ("certificate-lint:names", { $0.uriCount = 2 }),
+            ("certificate-lint:names", { $0.uriCount = 0 }),
+            ("certificate-lint:names", { $0.otherNames = 1 }),
+            ("certificate-lint:key-usage", { $0.keyUsageCritical = false }),
+            ("certificate-lint:key-usage", { $0.keyUsage = 0x88 }),
+            ("certificate-lint:extended-key-usage", { $0.clientUsage = false }),
+            ("certificate-lint:extended-key-usage", { $0.serverUsage = false }),
+            ("certificate-lint:unknown-critical", { $0.unknownCritical = true }),
+            ("certificate-lint:life", { $0.notAfter = $0.notBefore + 91 * 86_400 }),
+            ("certificate-lint:key", { $0.isP256 = false }),
+            ("wrong-segment", { $0.uri = "spiffe://centre.ekc.test/node/subject-77" }),
+            ("wrong-segment", { $0.uri = "spiffe://oszn.ekc.test/node/" }),
+            ("wrong-segment", { $0.uri = "spiffe://oszn.ekc.test.evil.test/node/subject-77" }),
+            ("wrong-segment", { $0.uri = "https://oszn.ekc.test/node/subject-77" }),
+            ("wrong-segment", { $0.uri = "" }),
+            ("not-pinned", { $0.uri = "spiffe://oszn.ekc.test/node/subject-79" }),
+            ("pin-mismatch", { $0.pin = String($0.pin.reversed()) }),
         ]
         for (code, change) in changes {
-            var changed = request
-            change(&changed)
-            #expect { try authority.issue(changed, now: Clocks.wall()) } throws: {
-                ($0 as? FederationError)?.code == code
+            var facts = good
+            change(&facts)
+            guard case .failure(let fault) = rule.verdict(on: facts, expected: subject) else {
+                Issue.record("accepted: \(code)")
+                continue
             }
+            #expect(fault.code == code)
         }
+        let chain = TLSFault("chain-refused", "")
+        #expect(rule.verdict(on: good, chain: chain, expected: subject) == .failure(chain))
     }
 }

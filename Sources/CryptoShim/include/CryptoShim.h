@@ -21,10 +21,13 @@ int cs_link_key_generate(char *out, size_t capacity);
 int cs_request_create(const char *key, const char *common_name, char *out, size_t capacity);
 /// SHA-256 of the request's public key (SubjectPublicKeyInfo), once its own signature has been checked.
 int cs_request_pin(const char *request, uint8_t pin[32]);
-int cs_authority_create(const char *key, const char *common_name, int days, char *out, size_t capacity);
+/// A certificate that may sign certificates of nodes in this trust domain and nothing else.
+int cs_authority_create(
+    const char *key, const char *common_name, const char *trust_domain, int days, char *out, size_t capacity);
 
 /// What a node certificate says. The unusual values exist for tests of the acceptance rule.
 struct cs_certificate_plan {
+    const char *common_name;
     const char *uri;
     const char *second_uri;
     int64_t not_before;
@@ -53,8 +56,32 @@ struct cs_certificate_facts {
     int client_usage;
     int server_usage;
     int unknown_critical;
+    int is_p256;
+    /// Extensions that repeat, contradict each other or cannot be read.
+    int is_malformed;
 };
 int cs_certificate_facts(const char *certificate, struct cs_certificate_facts *facts);
+
+enum cs_fault {
+    CS_FAULT_NONE = 0,
+    CS_FAULT_OTHER,
+    CS_FAULT_NO_CERTIFICATE,
+    CS_FAULT_CHAIN,
+    CS_FAULT_EXPIRED,
+    CS_FAULT_NOT_YET_VALID,
+    CS_FAULT_UNKNOWN_DOMAIN,
+    /// The owner's rule said no; the owner knows why.
+    CS_FAULT_RULE,
+    CS_FAULT_NO_ALPN,
+    CS_FAULT_VERSION,
+    CS_FAULT_CIPHER,
+    CS_FAULT_NOT_TLS,
+    CS_FAULT_PEER_REFUSED,
+};
+
+/// Whether a certificate is good under this authority alone, as client and as server, at a time in seconds since 1970
+/// (0: now). Says why not in `words`.
+enum cs_fault cs_chain_check(const char *certificate, const char *anchor, int64_t at, char *words, size_t capacity);
 
 // TLS 1.3 over memory: no sockets here.
 typedef struct cs_context cs_context;
@@ -65,7 +92,13 @@ cs_context *cs_context_new(const char *certificate, const char *key);
 int cs_context_add_anchor(cs_context *context, const char *trust_domain, const char *certificate);
 void cs_context_free(cs_context *context);
 
-cs_session *cs_session_new(cs_context *context, int is_server);
+/// Asked in the handshake, when the peer's certificate is there: 1 takes the peer, 0 refuses it. What is wrong with the
+/// chain is told, and is not for the owner to overlook.
+typedef int (*cs_acceptance)(
+    void *owner, const struct cs_certificate_facts *facts, enum cs_fault chain, const char *words);
+
+cs_session *cs_session_new(cs_context *context, int is_server, cs_acceptance accept);
+void cs_session_set_owner(cs_session *session, void *owner);
 void cs_session_free(cs_session *session);
 /// Bytes from the network. Returns how many were taken.
 int cs_session_feed(cs_session *session, const void *bytes, size_t size);
@@ -79,19 +112,7 @@ int cs_session_read(cs_session *session, void *out, size_t capacity);
 int cs_session_write(cs_session *session, const void *bytes, size_t size);
 void cs_session_close(cs_session *session);
 
-enum cs_fault {
-    CS_FAULT_OTHER = 0,
-    CS_FAULT_NO_CERTIFICATE,
-    CS_FAULT_CHAIN,
-    CS_FAULT_EXPIRED,
-    CS_FAULT_NOT_YET_VALID,
-    CS_FAULT_UNKNOWN_DOMAIN,
-    CS_FAULT_NO_ALPN,
-    CS_FAULT_VERSION,
-    CS_FAULT_NOT_TLS,
-    CS_FAULT_PEER_REFUSED,
-};
-/// Why the last call failed, and OpenSSL's own words.
+/// Why the last call failed, in a code and in words.
 enum cs_fault cs_session_fault(const cs_session *session, const char **words);
-int cs_session_peer_facts(cs_session *session, struct cs_certificate_facts *facts);
-int cs_session_is_as_pinned(const cs_session *session);
+/// What of the negotiated differs from the profile.
+enum cs_fault cs_session_profile_fault(const cs_session *session);

@@ -18,7 +18,8 @@ package final class TLSContext: @unchecked Sendable {
         self.handle = handle
         self.rule = rule
         for anchor in pins.anchors {
-            guard cs_context_add_anchor(handle, "\(anchor.segment).\(pins.federation)", anchor.certificate) == 1 else {
+            let domain = try TrustDomain(segment: anchor.segment, federation: pins.federation)
+            guard cs_context_add_anchor(handle, domain.description, anchor.certificate) == 1 else {
                 throw FederationError(
                     "anchor-unusable", "the anchor of segment \(anchor.segment) in pins.json is no certificate",
                     remedy: "make pins.json again with ekc topology pin")
@@ -32,9 +33,11 @@ package final class TLSContext: @unchecked Sendable {
 /// One TLS 1.3 session over memory: bytes of the network in, plain bytes out, and the other way round. One thread only.
 ///
 /// Call order: `receive` what the network gave; then `advance` until it is open; then `read`. After any of them, and
-/// after `write`, send what `drain` gives.
+/// after `write`, send what `drain` gives: after a fault too, since the alert for the peer is in it.
 package final class TLSSession {
     package enum Role: Sendable { case client, server }
+
+    /// handshaking → open → closed; any fault leads to closed. Plain bytes pass in `open` only.
     package enum State: Sendable, Hashable {
         case handshaking
         case open(NodeID)
@@ -45,35 +48,44 @@ package final class TLSSession {
     private let context: TLSContext
     private let expected: NodeID?
     package private(set) var state = State.handshaking
-    /// Bytes a peer may send before it is known: a handshake of ours takes about 2 KiB.
+    /// What the acceptance rule said of the peer's certificate.
+    private var verdict: Result<NodeID, TLSFault>?
+    /// Bytes a peer may send before it is known: a handshake of ours takes about 2 KiB. What comes with the handshake's
+    /// last bytes does not count.
     private static let handshakeLimit = 64 * 1024
     private var received = 0
 
+    /// - Parameter expected: whom a client has dialled; anybody else is `wrong-peer`.
     package init(_ context: TLSContext, role: Role, expected: NodeID? = nil) {
         self.context = context
         self.expected = expected
-        session = cs_session_new(context.handle, role == .server ? 1 : 0)
+        session = cs_session_new(context.handle, role == .server ? 1 : 0, acceptance)
+        // Unretained, because the shim's session ends with this one.
+        cs_session_set_owner(session, Unmanaged.passUnretained(self).toOpaque())
     }
 
     deinit { cs_session_free(session) }
 
     /// Bytes from the network.
+    /// - Throws: `not-tls` at once when the first byte speaks another protocol; `handshake-too-long`.
     package func receive(_ bytes: UnsafeRawBufferPointer) throws(TLSFault) {
         if state == .handshaking {
-            received += bytes.count
-            guard received <= TLSSession.handshakeLimit else { throw TLSFault("handshake-too-long", "") }
-            // A TLS record of a handshake begins with 22, an alert with 21; anything else speaks another protocol.
-            if received == bytes.count, let first = bytes.first, first != 22, first != 21 {
-                throw TLSFault("not-tls", "first byte \(first)")
+            // A TLS record of a handshake begins with 22, an alert with 21.
+            if received == 0, let first = bytes.first, first != 22, first != 21 {
+                throw failed(TLSFault("not-tls", "first byte \(first)"))
             }
+            guard received <= TLSSession.handshakeLimit else {
+                throw failed(TLSFault("handshake-too-long", "\(received) bytes"))
+            }
+            received += bytes.count
         }
         guard cs_session_feed(session, bytes.baseAddress, bytes.count) == CInt(bytes.count) else {
-            throw TLSFault("out-of-memory", "")
+            throw failed(TLSFault("out-of-memory", ""))
         }
     }
 
-    /// Goes on with the handshake. When it is done, the peer is accepted or the session fails: nothing of ours has
-    /// been sent until then.
+    /// Goes on with the handshake. The peer is accepted or refused inside it: nothing of ours has been sent until then.
+    /// - Throws: the code of what was wrong (`TLSFault`), or `peer-refused` when the other end has refused this one.
     package func advance() throws(TLSFault) {
         guard state == .handshaking else { return }
         switch cs_session_handshake(session) {
@@ -81,18 +93,21 @@ package final class TLSSession {
         case 1: break
         default: throw fault()
         }
-        guard cs_session_is_as_pinned(session) == 1 else { throw TLSFault("wrong-profile", "") }
-        var facts = cs_certificate_facts()
-        guard cs_session_peer_facts(session, &facts) == 1 else { throw TLSFault("no-certificate", "") }
-        switch context.rule.verdict(on: CertificateFacts(facts), expected: expected) {
-        case .success(let peer): state = .open(peer)
-        case .failure(let fault): throw fault
+        let profile = cs_session_profile_fault(session)
+        guard profile == CS_FAULT_NONE else {
+            throw failed(TLSFault(profile, "what was negotiated differs from the profile"))
         }
+        guard case .success(let peer) = verdict else { throw failed(TLSFault(CS_FAULT_NO_CERTIFICATE, "")) }
+        state = .open(peer)
     }
 
-    /// Appends plain bytes to a buffer. Returns how many; 0 when more of the network is needed, nil when the peer has
-    /// closed in order.
+    /// Plain bytes into a buffer. Returns how many; 0 when more of the network is needed, nil when the session is closed.
     package func read(into buffer: UnsafeMutableRawBufferPointer) throws(TLSFault) -> Int? {
+        switch state {
+        case .handshaking: return 0
+        case .closed: return nil
+        case .open: break
+        }
         let count = cs_session_read(session, buffer.baseAddress, buffer.count)
         if count == -2 {
             state = .closed
@@ -102,8 +117,9 @@ package final class TLSSession {
         return Int(count)
     }
 
-    /// - Precondition: the session is open.
+    /// - Throws: `not-open` before the peer is accepted and after the end: no byte of ours flows then.
     package func write(_ bytes: UnsafeRawBufferPointer) throws(TLSFault) {
+        guard case .open = state else { throw TLSFault("not-open", "\(state)") }
         var rest = bytes
         while !rest.isEmpty {
             let count = cs_session_write(session, rest.baseAddress, min(rest.count, 16_384))
@@ -125,23 +141,30 @@ package final class TLSSession {
         state = .closed
     }
 
+    fileprivate func accepts(_ facts: CertificateFacts, chain: TLSFault?) -> Bool {
+        let verdict = context.rule.verdict(on: facts, chain: chain, expected: expected)
+        self.verdict = verdict
+        if case .success = verdict { return true }
+        return false
+    }
+
+    private func failed(_ fault: TLSFault) -> TLSFault {
+        state = .closed
+        return fault
+    }
+
     private func fault() -> TLSFault {
         var words: UnsafePointer<CChar>?
         let fault = cs_session_fault(session, &words)
-        let detail = words.map { String(cString: $0) } ?? ""
-        let code =
-            switch fault {
-            case CS_FAULT_NO_CERTIFICATE: "no-certificate"
-            case CS_FAULT_CHAIN: "chain-refused"
-            case CS_FAULT_EXPIRED: "certificate-expired"
-            case CS_FAULT_NOT_YET_VALID: "certificate-not-yet-valid"
-            case CS_FAULT_UNKNOWN_DOMAIN: "wrong-segment"
-            case CS_FAULT_NO_ALPN: "no-alpn"
-            case CS_FAULT_VERSION: "wrong-version"
-            case CS_FAULT_NOT_TLS: "not-tls"
-            case CS_FAULT_PEER_REFUSED: "peer-refused"
-            default: "tls-failed"
-            }
-        return TLSFault(code, detail)
+        if fault == CS_FAULT_RULE, case .failure(let own) = verdict { return failed(own) }
+        return failed(TLSFault(fault, words.map { String(cString: $0) } ?? ""))
     }
+}
+
+/// The shim asks, inside the handshake, whether the peer may be one.
+private let acceptance: cs_acceptance = { owner, facts, chain, words in
+    guard let owner, let facts else { return 0 }
+    let session = Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
+    let fault = chain == CS_FAULT_NONE ? nil : TLSFault(chain, words.map { String(cString: $0) } ?? "")
+    return session.accepts(CertificateFacts(facts.pointee), chain: fault) ? 1 : 0
 }

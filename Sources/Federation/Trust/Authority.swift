@@ -3,7 +3,7 @@ import FoundationEssentials
 
 /// A segment's certificate authority: `authority.json ca.key ca.crt issued/`. It never sees a node's private key.
 package struct Authority: Sendable {
-    private struct Settings: Codable {
+    private struct Settings: TrustRecord {
         var format = 1
         var segment: String
         var federation: String
@@ -11,16 +11,21 @@ package struct Authority: Sendable {
 
     private static let days: CInt = 5 * 365
     private let path: String
-    private let settings: Settings
+    private let domain: TrustDomain
 
     /// Opens an authority that `create` has made.
     package init(_ path: String) throws(FederationError) {
         self.path = path
-        settings = try TrustFile.read(Settings.self, path + "/authority.json")
+        let settings = try TrustFile.read(Settings.self, path + "/authority.json")
+        domain = try TrustDomain(segment: settings.segment, federation: settings.federation)
     }
 
+    /// Makes an authority's key and certificate, for five years; `authority.json` comes last, so that a folder without it
+    /// holds none.
+    /// - Throws: `authority-exists` when there is a key already: it is never overwritten.
     package static func create(_ path: String, segment: String, federation: String) throws(FederationError) -> Authority
     {
+        let domain = try TrustDomain(segment: segment, federation: federation)
         guard !Files.exists(path + "/ca.key") else {
             throw FederationError(
                 "authority-exists", "\(path) holds an authority already", remedy: "name another folder")
@@ -32,7 +37,9 @@ package struct Authority: Sendable {
             cs_link_key_generate($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)
         }
         let text = key.withText { key in
-            NodeFolder.pem { cs_authority_create(key, "EKC authority of \(segment).\(federation)", days, $0, $1) }
+            NodeFolder.pem {
+                cs_authority_create(key, "EKC authority of segment \(segment)", domain.description, days, $0, $1)
+            }
         }
         guard size > 0, let certificate = text ?? nil else {
             throw FederationError(
@@ -52,11 +59,10 @@ package struct Authority: Sendable {
         guard (1...90).contains(days) else {
             throw FederationError("bad-life", "\(days) days", remedy: "a certificate lives 1 to 90 days")
         }
-        guard request.segment == settings.segment, request.federation == settings.federation else {
+        guard request.segment == domain.segment, request.federation == domain.federation else {
             throw FederationError(
                 "wrong-segment",
-                "the request is for \(request.segment).\(request.federation), "
-                    + "this authority serves \(settings.segment).\(settings.federation)",
+                "the request is for \(request.segment).\(request.federation), this authority serves \(domain)",
                 remedy: "take the request to the authority of its segment")
         }
         guard let node = NodeID(request.node) else {
@@ -79,9 +85,11 @@ package struct Authority: Sendable {
         let certificate = try sign(request.certificateRequest, node, days: days, now: now)
         let anchor = String(decoding: try Files.read(path + "/ca.crt", maximum: 64 * 1024), as: UTF8.self)
         let record = KeyRecord(
-            node: request.node, segment: request.segment, identityKey: request.identityKey, linkPin: Hex.encode(pin))
+            node: request.node, segment: request.segment, identityKey: Hex.encode(identity),
+            linkPin: Hex.encode(pin))
         let answer = EnrolmentAnswer(
             federation: request.federation, certificate: certificate, anchor: anchor, record: record)
+        try answer.check(at: now)
         try TrustFile.write(answer, to: path + "/issued/\(node)-\(now.milliseconds).json")
         return answer
     }
@@ -92,14 +100,16 @@ package struct Authority: Sendable {
         let issuer = String(decoding: try Files.read(path + "/ca.crt", maximum: 64 * 1024), as: UTF8.self)
         let key = try Secret.read(path + "/ca.key")
         let seconds = now.milliseconds / 1000
-        let uri = "spiffe://\(settings.segment).\(settings.federation)/node/\(node)"
-        let issued = uri.withCString { uri in
-            var plan = cs_certificate_plan()
-            plan.uri = uri
-            plan.not_before = seconds - 300
-            plan.not_after = seconds + Int64(days) * 86_400
-            return key.withText { key in
-                NodeFolder.pem { cs_certificate_issue(key, issuer, request, &plan, $0, $1) }
+        let issued = domain.uri(of: node).withCString { uri in
+            node.text.withCString { name in
+                var plan = cs_certificate_plan()
+                plan.common_name = name
+                plan.uri = uri
+                plan.not_before = seconds - 300
+                plan.not_after = seconds + Int64(days) * 86_400
+                return key.withText { key in
+                    NodeFolder.pem { cs_certificate_issue(key, issuer, request, &plan, $0, $1) }
+                }
             }
         }
         guard let certificate = issued ?? nil else {

@@ -2,20 +2,28 @@ import CryptoShim
 
 /// What the acceptance rule looks at in a peer's certificate.
 package struct CertificateFacts: Sendable, Hashable {
+    /// SHA-256 of the SubjectPublicKeyInfo, in hex.
     package var pin: String
+    /// Seconds since 1970, both ends included.
     package var notBefore: Int64
     package var notAfter: Int64
     package var version: Int
+    /// 0 also for a serial number that is zero or negative.
     package var serialBytes: Int
     package var uriCount: Int
     package var otherNames: Int
+    /// The first URI; empty when there is none, or one longer than 255 bytes.
     package var uri: String
     package var isAuthority: Bool
     package var keyUsageCritical: Bool
+    /// Bits as in `X509_get_key_usage`: digitalSignature is 0x80.
     package var keyUsage: UInt32
     package var clientUsage: Bool
     package var serverUsage: Bool
     package var unknownCritical: Bool
+    package var isP256: Bool
+    /// Extensions that repeat, contradict each other or cannot be read.
+    package var isMalformed: Bool
 
     init(_ facts: cs_certificate_facts) {
         pin = withUnsafeBytes(of: facts.pin) { Hex.encode($0) }
@@ -32,24 +40,44 @@ package struct CertificateFacts: Sendable, Hashable {
         clientUsage = facts.client_usage != 0
         serverUsage = facts.server_usage != 0
         unknownCritical = facts.unknown_critical != 0
+        isP256 = facts.is_p256 != 0
+        isMalformed = facts.is_malformed != 0
     }
 
+    /// Nil when the text holds no certificate.
     package init?(pem: String) {
         var facts = cs_certificate_facts()
         guard cs_certificate_facts(pem, &facts) == 1 else { return nil }
         self.init(facts)
     }
+
+    /// The longest life a node's certificate may have, in seconds: 90 days, and the minutes that it begins earlier.
+    private static let longestLife: Int64 = 90 * 86_400 + 600
+
+    /// The first rule for node certificates that this one breaks. OpenSSL's own path check accepts more than a node of
+    /// ours may present.
+    package var lint: String? {
+        if version != 3 { return "version" }
+        if isMalformed { return "malformed" }
+        if !(1...20).contains(serialBytes) { return "serial" }
+        if isAuthority { return "authority" }
+        if uriCount != 1 || otherNames != 0 { return "names" }
+        if !keyUsageCritical || keyUsage != 0x80 { return "key-usage" }
+        if !clientUsage || !serverUsage { return "extended-key-usage" }
+        if unknownCritical { return "unknown-critical" }
+        if notAfter - notBefore > CertificateFacts.longestLife { return "life" }
+        if !isP256 { return "key" }
+        return nil
+    }
 }
 
 /// Who may be at the other end of a link (architecture §4): chain, URI, pin, our own lint and the negotiated profile must
-/// all agree. TLS has checked the chain before; OpenSSL's own path check accepts more than a node of ours may be.
+/// all agree. A value: it looks at nothing but what it is given.
 package struct AcceptanceRule: Sendable {
     package let federation: String
     package let node: NodeID
     /// Pins by node, and the segment of each.
     private let known: [NodeID: KeyRecord]
-    /// The longest life a node's certificate may have, in seconds.
-    private static let longestLife: Int64 = 90 * 86_400 + 600
 
     package init(federation: String, node: NodeID, pins: Pins) {
         self.federation = federation
@@ -60,18 +88,19 @@ package struct AcceptanceRule: Sendable {
     }
 
     /// The peer, or the stable code of the first thing that is wrong.
-    package func verdict(on facts: CertificateFacts, expected: NodeID?) -> Result<NodeID, TLSFault> {
+    /// - Parameters:
+    ///   - chain: what is wrong with the certificate's chain to the authority of its trust domain.
+    ///   - expected: whom this end has dialled.
+    package func verdict(
+        on facts: CertificateFacts, chain: TLSFault? = nil, expected: NodeID?
+    ) -> Result<NodeID, TLSFault> {
         func refuse(_ code: String) -> Result<NodeID, TLSFault> { .failure(TLSFault(code, facts.uri)) }
-        if facts.version != 3 { return refuse("certificate-lint:version") }
-        if !(1...20).contains(facts.serialBytes) { return refuse("certificate-lint:serial") }
-        if facts.isAuthority { return refuse("certificate-lint:authority") }
-        if facts.uriCount != 1 || facts.otherNames != 0 { return refuse("certificate-lint:names") }
-        // X509_get_key_usage: digitalSignature is 0x80, and nothing else may be there.
-        if !facts.keyUsageCritical || facts.keyUsage != 0x80 { return refuse("certificate-lint:key-usage") }
-        if !facts.clientUsage || !facts.serverUsage { return refuse("certificate-lint:extended-key-usage") }
-        if facts.unknownCritical { return refuse("certificate-lint:unknown-critical") }
-        if facts.notAfter - facts.notBefore > AcceptanceRule.longestLife { return refuse("certificate-lint:life") }
-        guard let peer = nodeID(in: facts.uri) else { return refuse("wrong-segment") }
+        if let rule = facts.lint { return refuse("certificate-lint:\(rule)") }
+        if let chain { return .failure(chain) }
+        // spiffe://<segment>.<federation>/node/<id>: the last part names the node, and then all of it is compared.
+        guard let peer = NodeID(String(facts.uri.reversed().prefix { $0 != "/" }.reversed())) else {
+            return refuse("wrong-segment")
+        }
         guard let record = known[peer] else { return refuse("not-pinned") }
         guard facts.uri == "spiffe://\(record.segment).\(federation)/node/\(peer)" else {
             return refuse("wrong-segment")
@@ -81,23 +110,6 @@ package struct AcceptanceRule: Sendable {
         if peer == node { return refuse("own-certificate") }
         return .success(peer)
     }
-
-    private func nodeID(in uri: String) -> NodeID? {
-        guard uri.hasPrefix("spiffe://"), let path = uri.range(of: ".\(federation)/node/") else { return nil }
-        return NodeID(String(uri[path.upperBound...]))
-    }
-}
-
-extension String {
-    /// The first place of a text inside this one.
-    fileprivate func range(of text: String) -> Range<String.Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
-        }
-        return nil
-    }
 }
 
 /// Why a peer was refused or a session ended: a stable code, and a detail without secrets.
@@ -106,6 +118,25 @@ package struct TLSFault: Error, Sendable, Hashable {
     package var detail: String
     package init(_ code: String, _ detail: String) {
         self.code = code
+        self.detail = detail
+    }
+
+    /// What the shim found, by its stable code.
+    init(_ fault: cs_fault, _ detail: String) {
+        code =
+            switch fault {
+            case CS_FAULT_NO_CERTIFICATE: "no-certificate"
+            case CS_FAULT_CHAIN: "chain-refused"
+            case CS_FAULT_EXPIRED: "certificate-expired"
+            case CS_FAULT_NOT_YET_VALID: "certificate-not-yet-valid"
+            case CS_FAULT_UNKNOWN_DOMAIN: "wrong-segment"
+            case CS_FAULT_NO_ALPN: "no-alpn"
+            case CS_FAULT_VERSION: "wrong-version"
+            case CS_FAULT_CIPHER: "wrong-cipher"
+            case CS_FAULT_NOT_TLS: "not-tls"
+            case CS_FAULT_PEER_REFUSED: "peer-refused"
+            default: "tls-failed"
+            }
         self.detail = detail
     }
 }

@@ -18,19 +18,27 @@ package enum Files {
         unlink(draft)
         let descriptor = clinux_open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
         guard descriptor >= 0 else { throw .unwritable(draft) }
+        let isWritten = writeAll(bytes, to: descriptor) && fsync(descriptor) == 0
+        let error = isWritten ? nil : FederationError.unwritable(draft)
+        let isClosed = close(descriptor) == 0
+        guard isWritten, isClosed, rename(draft, path) == 0 else {
+            let error = error ?? .unwritable(path)
+            unlink(draft)
+            throw error
+        }
+        let slash = path.lastIndex(of: "/")
+        try syncFolder(slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? ".")
+    }
+
+    private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Bool {
         var written = 0
         while written < bytes.count {
             let count = Glibc.write(descriptor, bytes.baseAddress?.advanced(by: written), bytes.count - written)
-            guard count > 0 else {
-                close(descriptor)
-                unlink(draft)
-                throw .unwritable(draft)
-            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
             written += count
         }
-        guard fsync(descriptor) == 0, close(descriptor) == 0, rename(draft, path) == 0 else { throw .unwritable(path) }
-        let slash = path.lastIndex(of: "/")
-        syncFolder(slash.map { String(path[..<$0]) } ?? ".")
+        return true
     }
 
     package static func read(_ path: String, maximum: Int) throws(FederationError) -> [UInt8] {
@@ -41,6 +49,7 @@ package enum Files {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw .unreadable(path) }
             if count == 0 { return bytes }
             bytes.append(contentsOf: buffer[..<count])
@@ -63,10 +72,23 @@ package enum Files {
         guard mkdir(path, mode) == 0 || errno == EEXIST else { throw .unwritable(path) }
     }
 
-    private static func syncFolder(_ path: String) {
+    /// A folder that holds secrets may be entered by its owner only.
+    package static func requirePrivate(_ path: String) throws(FederationError) {
+        var facts = stat()
+        guard stat(path, &facts) == 0 else { throw .unreadable(path) }
+        guard facts.st_mode & 0o077 == 0 else {
+            throw FederationError(
+                "key-folder-open", "\(path) is open to others (mode \(String(facts.st_mode & 0o777, radix: 8)))",
+                remedy: "chmod 700 \(path), and see who could have written to it")
+        }
+    }
+
+    /// The name of a new file is on the medium only when its folder is.
+    private static func syncFolder(_ path: String) throws(FederationError) {
         let descriptor = clinux_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
-        guard descriptor >= 0 else { return }
-        fsync(descriptor)
+        guard descriptor >= 0 else { throw .unwritable(path) }
+        let error = fsync(descriptor) == 0 ? nil : FederationError.unwritable(path)
         close(descriptor)
+        if let error { throw error }
     }
 }

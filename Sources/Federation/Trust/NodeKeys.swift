@@ -2,7 +2,7 @@ import CryptoShim
 import FoundationEssentials
 
 /// Who a node is: `node.json` in its folder.
-package struct NodeSettings: Codable, Sendable, Equatable {
+package struct NodeSettings: TrustRecord, Equatable {
     package var format = 1
     package var node: String
     package var segment: String
@@ -44,12 +44,17 @@ package struct NodeFolder: Sendable {
     /// Makes the node's keys and the request for its authority.
     /// - Throws: `node-exists` when there are keys already: they are never overwritten.
     package func create(_ settings: NodeSettings) throws(FederationError) -> EnrolmentRequest {
+        let domain = try TrustDomain(segment: settings.segment, federation: settings.federation)
+        guard let node = NodeID(settings.node) else {
+            throw FederationError("bad-node-name", "\"\(settings.node)\"", remedy: "use [a-z0-9-]{1,32}")
+        }
         guard !Files.exists(identityKey) else {
             throw FederationError(
                 "node-exists", "\(path) holds a node's keys already", remedy: "name another folder, or remove this one")
         }
         try Files.makeFolder(path, mode: 0o750)
         try Files.makeFolder(keys, mode: 0o700)
+        try Files.requirePrivate(keys)
         var publicKey = [UInt8](repeating: 0, count: 32)
         var secretKey = Secret(count: 64)
         publicKey.withUnsafeMutableBufferPointer { publicKey in
@@ -63,14 +68,14 @@ package struct NodeFolder: Sendable {
         }
         let text = link.withText { key in
             NodeFolder.pem {
-                cs_request_create(key, "\(settings.node).\(settings.segment).\(settings.federation)", $0, $1)
+                cs_request_create(key, node.text, $0, $1)
             }
         }
         guard size > 0, let certificateRequest = text ?? nil else {
             throw FederationError("keys-failed", "no link key could be made", remedy: "check the OpenSSL installation")
         }
         var request = EnrolmentRequest(
-            federation: settings.federation, segment: settings.segment, node: settings.node,
+            federation: domain.federation, segment: domain.segment, node: node.text,
             identityKey: Hex.encode(publicKey), certificateRequest: certificateRequest, signature: "")
         request.signature = NodeFolder.sign(request.statement, secretKey)
         try NodeFolder.write(secretKey, count: 64, to: identityKey)
@@ -80,8 +85,9 @@ package struct NodeFolder: Sendable {
         return request
     }
 
-    /// Installs what the authority answered, once it is found to be for this node's own keys.
-    package func install(_ answer: EnrolmentAnswer) throws(FederationError) {
+    /// Installs what the authority answered, once it is found to be for this node's own keys, and such that peers accept
+    /// it: chain, name, pin and lint.
+    package func install(_ answer: EnrolmentAnswer, now: Timestamp = Clocks.wall()) throws(FederationError) {
         let request = try TrustFile.read(EnrolmentRequest.self, requestFile)
         var pin = [UInt8](repeating: 0, count: 32)
         guard cs_request_pin(request.certificateRequest, &pin) == 1 else {
@@ -96,20 +102,7 @@ package struct NodeFolder: Sendable {
                 "answer-for-another", "the answer is for \(answer.record.node) and its keys, this is \(request.node)",
                 remedy: "give the authority this node's request.json, and install the answer to it")
         }
-        guard let facts = CertificateFacts(pem: answer.certificate), facts.pin == answer.record.linkPin else {
-            throw FederationError(
-                "answer-malformed", "the answer's certificate is not for this node's link key",
-                remedy: "have the authority issue it again")
-        }
-        var pins = Pins(federation: answer.federation)
-        try pins.add(answer)
-        guard let other = NodeID("install-check") else { preconditionFailure("a constant") }
-        let rule = AcceptanceRule(federation: answer.federation, node: other, pins: pins)
-        if case .failure(let fault) = rule.verdict(on: facts, expected: nil) {
-            throw FederationError(
-                "answer-malformed", "peers would refuse this certificate: \(fault.code)",
-                remedy: "have the authority issue it again")
-        }
+        try answer.check(at: now)
         try Files.write(Array(answer.certificate.utf8), to: linkCertificate)
     }
 
@@ -123,6 +116,7 @@ package struct NodeFolder: Sendable {
                 "not-enrolled", "\(path) has no certificate yet",
                 remedy: "give request.json to the authority, then: ekc node init \(path) --answer answer.json")
         }
+        try Files.requirePrivate(keys)
         let certificate = String(decoding: try Files.read(linkCertificate, maximum: 64 * 1024), as: UTF8.self)
         let key = try Secret.read(linkKey)
         let rule = AcceptanceRule(federation: settings.federation, node: node, pins: pins)

@@ -1,7 +1,8 @@
+import CryptoShim
 import FoundationEssentials
 
 /// What a node asks its authority for: no secret is in it. Written by `node init` as `request.json`.
-package struct EnrolmentRequest: Codable, Sendable, Equatable {
+package struct EnrolmentRequest: TrustRecord, Equatable {
     package var format = 1
     package var federation: String
     package var segment: String
@@ -25,12 +26,37 @@ package struct EnrolmentRequest: Codable, Sendable, Equatable {
 }
 
 /// What the authority answers. Written by `authority issue` as `answer.json`.
-package struct EnrolmentAnswer: Codable, Sendable, Equatable {
+package struct EnrolmentAnswer: TrustRecord, Equatable {
     package var format = 1
     package var federation: String
     package var certificate: String
     package var anchor: String
     package var record: KeyRecord
+
+    /// Whether peers would accept this certificate for the node of the record: its chain by the answer's own anchor, at
+    /// an instant or else at its first, then name, pin and lint.
+    package func check(at time: Timestamp? = nil) throws(FederationError) {
+        func malformed(_ why: String) -> FederationError {
+            FederationError(
+                "answer-malformed", "the answer for \(record.node): \(why)", remedy: "have the authority issue it again"
+            )
+        }
+        if let fault = record.fault { throw malformed(fault) }
+        let domain = try TrustDomain(segment: record.segment, federation: federation)
+        guard let facts = CertificateFacts(pem: certificate) else { throw malformed("it holds no certificate") }
+        var words = [CChar](repeating: 0, count: 256)
+        let fault = cs_chain_check(
+            certificate, anchor, time.map { $0.milliseconds / 1000 } ?? facts.notBefore, &words, words.count)
+        guard fault == CS_FAULT_NONE else {
+            let detail = String(decoding: words.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            throw malformed("\(TLSFault(fault, "").code), \(detail)")
+        }
+        if let rule = facts.lint { throw malformed("certificate-lint:\(rule)") }
+        guard facts.uri == NodeID(record.node).map(domain.uri(of:)) else {
+            throw malformed("the certificate is for \(facts.uri)")
+        }
+        guard facts.pin == record.linkPin else { throw malformed("the certificate is for another key than the record") }
+    }
 }
 
 /// One node's keys, as others know them.
@@ -40,10 +66,19 @@ package struct KeyRecord: Codable, Sendable, Equatable {
     package var identityKey: String
     /// SHA-256 of the link key's SubjectPublicKeyInfo, in hex.
     package var linkPin: String
+
+    /// What is wrong with it, or nil.
+    var fault: String? {
+        if NodeID(node) == nil { return "\"\(node)\" is no node name" }
+        if NodeID(segment) == nil { return "\"\(segment)\" is no segment name" }
+        if Hex.decode(identityKey, count: 32) == nil { return "the identity key of \(node) is not 32 bytes in hex" }
+        if Hex.decode(linkPin, count: 32) == nil { return "the link pin of \(node) is not 32 bytes in hex" }
+        return nil
+    }
 }
 
 /// Anchors and pins beside a topology, `pins.json`: machine-written, until signed topology takes its place.
-package struct Pins: Codable, Sendable, Equatable {
+package struct Pins: TrustRecord, Equatable {
     package struct Anchor: Codable, Sendable, Equatable {
         package var segment: String
         package var certificate: String
@@ -56,13 +91,31 @@ package struct Pins: Codable, Sendable, Equatable {
 
     package init(federation: String) { self.federation = federation }
 
-    /// Adds what an authority has answered.
-    /// - Throws: `anchor-conflict` when the segment has another authority. A node's newer keys replace its older ones.
+    package var fault: String? {
+        for (what, names) in [("anchor of segment", anchors.map(\.segment)), ("pin of node", nodes.map(\.node))] {
+            var seen: Set<String> = []
+            for name in names where !seen.insert(name).inserted { return "the \(what) \(name) stands twice" }
+        }
+        return nodes.lazy.compactMap(\.fault).first
+    }
+
+    /// Adds what an authority has answered, once it is found to be such that peers accept it. A newer link key of the
+    /// same identity replaces the older one.
+    /// - Throws: `anchor-conflict` when the segment has another authority, `identity-conflict` when the node has another
+    ///   identity key or segment: neither is ever replaced in passing. The pins are then as before.
     package mutating func add(_ answer: EnrolmentAnswer) throws(FederationError) {
         guard answer.federation == federation else {
             throw FederationError(
                 "wrong-federation", "the answer is for federation \(answer.federation), the topology for \(federation)",
                 remedy: "name the answers of this federation's authorities")
+        }
+        try answer.check()
+        if let known = nodes.first(where: { $0.node == answer.record.node }) {
+            guard known.identityKey == answer.record.identityKey, known.segment == answer.record.segment else {
+                throw FederationError(
+                    "identity-conflict", "node \(known.node) of segment \(known.segment) has another identity key",
+                    remedy: "ask the node's engineer if it was set up again; if so, remove its record from pins.json")
+            }
         }
         if let known = anchors.first(where: { $0.segment == answer.record.segment }) {
             guard known.certificate == answer.anchor else {
@@ -80,20 +133,46 @@ package struct Pins: Codable, Sendable, Equatable {
     }
 }
 
-/// Reads and writes the small JSON files of trust: bounded, sorted, one line a file's worth of text.
+/// What stands in one of the small JSON files of trust.
+package protocol TrustRecord: Codable, Sendable {
+    var format: Int { get }
+    /// What is wrong across its fields, or nil.
+    var fault: String? { get }
+}
+
+extension TrustRecord {
+    package var fault: String? { nil }
+}
+
+/// Reads and writes the small JSON files of trust: bounded, strict (no key twice), sorted.
 package enum TrustFile {
-    package static func read<Record: Decodable>(
+    /// - Throws: `file-unreadable`, `file-too-large`, `file-malformed` or `file-newer`, each with its remedy.
+    package static func read<Record: TrustRecord>(
         _ type: Record.Type, _ path: String, maximum: Int = 64 * 1024
     ) throws(FederationError) -> Record {
         let bytes = try Files.read(path, maximum: maximum)
-        do { return try JSONDecoder().decode(type, from: Data(bytes)) } catch {
-            throw FederationError(
-                "file-malformed", "\(path) is not what it should be: \(error)",
+        func malformed(_ why: String) -> FederationError {
+            FederationError(
+                "file-malformed", "\(path) is not what it should be: \(why)",
                 remedy: "make it again with the command that writes it")
         }
+        // The strict reader goes first: what it refuses, such as a key that stands twice, two readers read differently.
+        do throws(JSONText.Fault) { _ = try JSONText.read(bytes, lenient: false, maximum: maximum) } catch {
+            let place = JSONText.place(of: error.offset, in: bytes)
+            throw malformed("line \(place.line), column \(place.column): \(error.message)")
+        }
+        let record: Record
+        do { record = try JSONDecoder().decode(type, from: Data(bytes)) } catch { throw malformed("\(error)") }
+        guard record.format == 1 else {
+            throw FederationError(
+                "file-newer", "\(path) has format \(record.format), this software knows 1",
+                remedy: "use the software that wrote it, or a newer one")
+        }
+        if let fault = record.fault { throw malformed(fault) }
+        return record
     }
 
-    package static func write(_ record: some Encodable, to path: String) throws(FederationError) {
+    package static func write(_ record: some TrustRecord, to path: String) throws(FederationError) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(record) else {
