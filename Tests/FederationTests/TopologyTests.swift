@@ -12,19 +12,19 @@ struct TopologyTests {
 
     /// A good topology with one entry a line, so that a fault's line is known.
     static let good = [
-        "{ \"format\": 1, \"version\": 7, \"federation\": \"ekc.test\",",  // 1
-        "\"segments\": [ {\"id\": \"centre\", \"profile\": \"tls13\"},",  // 2
-        "{\"id\": \"oszn\", \"profile\": \"tls13\"} ],",  // 3
-        "\"nodes\": [ {\"id\": \"centre\", \"segment\": \"centre\", \"state\": \"live\", \"addresses\": [\"10.0.0.1:7410\"]},",  // 4
-        "{\"id\": \"subject-77\", \"segment\": \"oszn\", \"subject\": \"77\", \"state\": \"live\", \"addresses\": []},",  // 5
-        "{\"id\": \"subject-78\", \"segment\": \"oszn\", \"subject\": \"78\", \"state\": \"planned\", \"addresses\": []} ],",  // 6
-        "\"tenancies\": [ {\"id\": \"OSZN/77\", \"organisation\": \"OSZN\", \"node\": \"subject-77\", \"lines\": [\"2\"], \"open\": true, \"dueMinutes\": 240},",  // 7
-        "{\"id\": \"MSE/77\", \"organisation\": \"MSE\", \"node\": \"subject-77\", \"lines\": [\"2.1\"], \"open\": true, \"dueMinutes\": 240} ],",  // 8
-        "\"homes\": [ {\"organisation\": \"OSZN\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"OSZN/77\", \"from\": \"2022-01-01\"},",  // 9
-        "{\"organisation\": \"MSE\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"MSE/77\", \"from\": \"2022-01-01\"} ],",  // 10
-        "\"special\": [ {\"organisation\": \"MSE\", \"subjects\": \"all\", \"tenancy\": \"MSE/77\"} ],",  // 11
-        "\"links\": [ {\"dials\": \"subject-77\", \"listens\": \"centre\"},",  // 12
-        "{\"dials\": \"subject-78\", \"listens\": \"centre\"} ] }",  // 13
+        "{ \"format\": 1, \"version\": 7, \"federation\": \"ekc.test\",",
+        "\"segments\": [ {\"id\": \"centre\", \"profile\": \"tls13\"},",
+        "{\"id\": \"oszn\", \"profile\": \"tls13\"} ],",
+        "\"nodes\": [ {\"id\": \"centre\", \"segment\": \"centre\", \"state\": \"live\", \"addresses\": [\"10.0.0.1:7410\"]},",
+        "{\"id\": \"subject-77\", \"segment\": \"oszn\", \"subject\": \"77\", \"state\": \"live\", \"addresses\": []},",
+        "{\"id\": \"subject-78\", \"segment\": \"oszn\", \"subject\": \"78\", \"state\": \"planned\", \"addresses\": []} ],",
+        "\"tenancies\": [ {\"id\": \"OSZN/77\", \"organisation\": \"OSZN\", \"node\": \"subject-77\", \"lines\": [\"2\"], \"open\": true, \"dueMinutes\": 240},",
+        "{\"id\": \"MSE/77\", \"organisation\": \"MSE\", \"node\": \"subject-77\", \"lines\": [\"2.1\"], \"open\": true, \"dueMinutes\": 240} ],",
+        "\"homes\": [ {\"organisation\": \"OSZN\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"OSZN/77\", \"from\": \"2022-01-01\"},",
+        "{\"organisation\": \"MSE\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"MSE/77\", \"from\": \"2022-01-01\"} ],",
+        "\"special\": [ {\"organisation\": \"MSE\", \"subjects\": \"all\", \"tenancy\": \"MSE/77\"} ],",
+        "\"links\": [ {\"dials\": \"subject-77\", \"listens\": \"centre\"},",
+        "{\"dials\": \"subject-78\", \"listens\": \"centre\"} ] }",
     ]
 
     static func faults(_ text: String) -> [TopologyFault] {
