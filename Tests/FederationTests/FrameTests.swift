@@ -11,6 +11,7 @@ struct FrameTests {
 
     struct Star: Routes {
         let topologyVersion: UInt64 = 1
+        let publisher: NodeID? = FrameTests.here
         func nextHop(from: NodeID, to: NodeID) -> NodeID? {
             if from == to { return nil }
             return from == FrameTests.here ? to : FrameTests.here

@@ -25,6 +25,13 @@ final class CountingApplication: Application {
 
     func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
         if bug == .dedupByIDOnly, !seen.insert(envelope.header.id).inserted { return }
+        if envelope.header.stream.destination == .everyone {
+            // What is published comes in order, whatever happens on the way.
+            let last = try transaction.number(Array("published".utf8))
+            guard envelope.header.position == last + 1 else { throw Rejection("out-of-order") }
+            try transaction.setNumber(Array("published".utf8), last + 1)
+            return try count(envelope, CountingApplication.applied, transaction)
+        }
         if CountingApplication.refuses(envelope.header.id) { throw Rejection("refused") }
         try count(envelope, CountingApplication.applied, transaction)
     }

@@ -68,6 +68,7 @@ struct SimulatedRoutes: Routes {
     let relay: NodeID
     let leaves: [NodeID]
     let topologyVersion: UInt64 = 1
+    var publisher: NodeID? { leaves.last }
 
     func nextHop(from: NodeID, to: NodeID) -> NodeID? {
         if from == to { return nil }

@@ -45,6 +45,7 @@ final class World {
 
     /// What was accepted: (origin, id) to destination. Written when the commit was told, as a caller would learn it.
     private(set) var accepted: [(origin: NodeID, id: ID128, destination: NodeID)] = []
+    private(set) var published: [ID128] = []
     private(set) var violations: [String] = []
     private(set) var eventCount = 0
     private(set) var faults: [String: Int] = [:]
@@ -201,6 +202,7 @@ final class World {
 
     private func submit(_ index: Int) {
         let leaves = routes.leaves
+        if index % 5 == 4 { return publish(index) }
         let origin = leaves[Int.random(in: 0..<leaves.count, using: &random)]
         let others = leaves.filter { $0 != origin }
         let kinds: [MessageKind] = [.escalation, .escalation, .answer, .topology, .entry]
@@ -226,6 +228,23 @@ final class World {
             if !accepted.contains(where: { $0.origin == origin && $0.id == id }) {
                 accepted.append((origin, id, destination))
             }
+        }
+        enqueue(node, job)
+    }
+
+    /// The centre publishes an entry for every node.
+    private func publish(_ index: Int) {
+        let centre = routes.leaves[routes.leaves.count - 1]
+        let id = ID128(high: 8, low: UInt64(index))
+        guard let node = nodes[centre], node.isUp, let outbox = node.outbox else { return }
+        let life = node.life
+        let job = WriteJob(.intake) { transaction in
+            try outbox.send(
+                .entry, id: id, to: .everyone,
+                body: EnvelopeBody(bytes: Array(repeating: UInt8(index & 255), count: 900)),
+                in: transaction)
+        } completion: { [unowned self] result in
+            if case .success = result, node.life == life { published.append(id) }
         }
         enqueue(node, job)
     }
@@ -502,9 +521,19 @@ final class World {
     }
 
     private func drained() -> Bool {
-        accepted.allSatisfy { message in
-            tally(message.origin, CountingApplication.confirmed, message.origin, message.id)
-                + tally(message.origin, CountingApplication.returned, message.origin, message.id) > 0
+        everyoneHasRead()
+            && accepted.allSatisfy { message in
+                tally(message.origin, CountingApplication.confirmed, message.origin, message.id)
+                    + tally(message.origin, CountingApplication.returned, message.origin, message.id) > 0
+            }
+    }
+
+    private var readers: [NodeID] { names.filter { $0 != routes.publisher } }
+
+    private func everyoneHasRead() -> Bool {
+        guard let publisher = routes.publisher else { return true }
+        return published.allSatisfy { id in
+            readers.allSatisfy { tally($0, CountingApplication.applied, publisher, id) > 0 }
         }
     }
 
@@ -520,6 +549,7 @@ final class World {
             if returned != (refused ? 1 : 0) { violations.append("\(what): taken back \(returned) times") }
             if confirmed != (refused ? 0 : 1) { violations.append("\(what): confirmed \(confirmed) times") }
         }
+        if !everyoneHasRead() { violations.append("what was published has not come to every node") }
         for (name, node) in nodes.sorted(by: { $0.key < $1.key }) {
             for (key, value) in zip(
                 node.engine.committed[CountingApplication.applied]?.keys ?? [],

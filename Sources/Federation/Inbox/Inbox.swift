@@ -47,6 +47,9 @@ package struct Inbox: Sendable {
             row.isReopened = false
             if stream.destination == node {
                 try apply(item, &row, in: transaction)
+            } else if stream.destination == .everyone {
+                try read(item, in: transaction)
+                Outbox.keep(item.bytes, as: stream, &row, in: transaction)
             } else if mayRelay {
                 Outbox.keep(item.bytes, as: stream, &row, in: transaction)
             } else {
@@ -54,6 +57,17 @@ package struct Inbox: Sendable {
             }
         }
         return refused
+    }
+
+    /// What is published takes effect here and is kept for the nodes behind this one. Nobody takes it back.
+    private func read(
+        _ item: ReceivedBatch.Item, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let verdict: Swift.Result<Void, any Error> = try transaction.attempt { part in
+            guard let envelope = try? EnvelopeCodec.decode(item.bytes) else { throw Rejection("envelope-invalid") }
+            try application.apply(envelope, in: part)
+        }
+        if case .failure(let error) = verdict, !(error is Rejection) { throw StoreError.inside(error) }
     }
 
     private func apply(

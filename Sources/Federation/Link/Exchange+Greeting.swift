@@ -20,7 +20,7 @@ extension Exchange {
                         stream: stream, last: row.last, digest: row.lastDigest, from: row.receivedFrom,
                         credit: ack(stream, row).credit))
             }
-            if nextHop(of: stream) == peer, row.last > 0 {
+            if goes(stream, to: peer), row.last > 0 {
                 offered.append(
                     Hello.Offered(
                         stream: stream, last: row.last, base: row.base, digest: row.baseDigest,
@@ -40,7 +40,7 @@ extension Exchange {
         guard hello.lowest <= Hello.protocolVersion, hello.highest >= Hello.protocolVersion else {
             throw FrameFault("protocol-version")
         }
-        for entry in hello.held where nextHop(of: entry.stream) != peer { throw FrameFault("hello-wrong-stream") }
+        for entry in hello.held where !goes(entry.stream, to: peer) { throw FrameFault("hello-wrong-stream") }
         for entry in hello.offered where previousHop(of: entry.stream) != peer {
             throw FrameFault("hello-wrong-stream")
         }
@@ -173,13 +173,14 @@ extension Exchange {
     private mutating func resume(_ hello: Hello, _ number: SessionNumber, _ peer: NodeID) -> [ExchangeAction] {
         var actions: [ExchangeAction] = []
         var durable: [StreamPosition] = []
-        for (stream, row) in orderedRows where nextHop(of: stream) == peer {
+        for (stream, row) in orderedRows where goes(stream, to: peer) {
             let held = hello.held.first { $0.stream == stream }
             let last = held?.last ?? 0
             sessions[number]?.sending[stream] = Sending(
                 ordinal: row.ordinal, next: last + 1, last: row.last,
                 credit: held?.credit ?? row.base + Exchange.window, acknowledged: last)
             sessions[number]?.turns.add(stream)
+            if stream.destination == .everyone { continue }
             if last > row.forwarded || (last > 0 && row.forwardedTo != hello.incarnation) {
                 durable.append(StreamPosition(stream: stream, position: min(last, row.last)))
             }

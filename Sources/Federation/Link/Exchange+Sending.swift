@@ -80,6 +80,8 @@ extension Exchange {
             if ack.resend { sessions[number]?.sending[ack.stream]?.next = ack.through + 1 }
             guard ack.through > sending.acknowledged else { continue }
             sessions[number]?.sending[ack.stream]?.acknowledged = ack.through
+            // What is published is kept for whoever comes later.
+            guard ack.stream.destination != .everyone else { continue }
             pendingForwarded[life, default: [:]][ack.stream] = ack.through
         }
         return submitForwarded() + [.pump(number)]

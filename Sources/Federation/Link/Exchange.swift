@@ -95,6 +95,13 @@ package struct Exchange: Sendable {
 
     // MARK: Where a stream comes from and goes to
 
+    /// What is published goes, from the publisher outwards, to every neighbour whose own way there leads over this node;
+    /// everything else goes to one next hop.
+    func goes(_ stream: StreamID, to peer: NodeID) -> Bool {
+        guard stream.destination == .everyone else { return nextHop(of: stream) == peer }
+        return stream.origin == routes.publisher && routes.nextHop(from: peer, to: stream.origin) == node
+    }
+
     func nextHop(of stream: StreamID) -> NodeID? {
         stream.destination == node ? nil : routes.nextHop(from: node, to: stream.destination)
     }
@@ -102,6 +109,9 @@ package struct Exchange: Sendable {
     mutating func previousHop(of stream: StreamID) -> NodeID? {
         if stream.origin == node { return nil }
         if let known = previousHops[stream] { return known }
+        if stream.destination == .everyone {
+            return stream.origin == routes.publisher ? routes.nextHop(from: node, to: stream.origin) : nil
+        }
         var hop = stream.origin
         var found: NodeID?
         // A way is never longer than the federation; 64 hops end a walk that would never come here.
@@ -128,7 +138,7 @@ package struct Exchange: Sendable {
         for change in changes {
             let old = rows[change.id]
             rows[change.id] = change.row
-            if let hop = nextHop(of: change.id), let number = running(hop) {
+            for (number, session) in sessions where session.phase == .running && goes(change.id, to: session.peer) {
                 sessions[number]?.follow(change)
                 pumps.insert(number)
                 noteHeldBeyond(change, number)
@@ -158,7 +168,7 @@ package struct Exchange: Sendable {
 
     /// The next hop holds more than this store did when it said so: what has come since may go at once.
     private mutating func noteHeldBeyond(_ change: StreamChange, _ number: SessionNumber) {
-        guard let session = sessions[number], let life = session.incarnation,
+        guard change.id.destination != .everyone, let session = sessions[number], let life = session.incarnation,
             let held = session.sending[change.id]?.acknowledged
         else { return }
         let durable = min(held, change.row.last)
@@ -166,7 +176,7 @@ package struct Exchange: Sendable {
     }
 
     func ack(_ stream: StreamID, _ row: StreamRow, resend: Bool = false) -> Ack {
-        let open = mayRelay || stream.destination == node
+        let open = mayRelay || stream.destination == node || stream.destination == .everyone
         return Ack(
             stream: stream, through: row.last, credit: row.last + (open && !resend ? Exchange.window : 0),
             resend: resend)

@@ -31,6 +31,8 @@ package protocol Routes: Sendable {
     /// Nil when there is no way, or either is unknown.
     func nextHop(from: NodeID, to: NodeID) -> NodeID?
     var topologyVersion: UInt64 { get }
+    /// Who publishes for every node: the centre.
+    var publisher: NodeID? { get }
 }
 
 /// What the exchange reads from the store, while it decides and while it sends.

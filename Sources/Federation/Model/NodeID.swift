@@ -10,6 +10,11 @@ package struct NodeID: Sendable, Hashable, Comparable, CustomStringConvertible {
         self.text = text
     }
 
+    /// Not a node: the destination of what the centre publishes for every node. No node may be named so.
+    package static let everyone = NodeID(unchecked: "all-nodes")
+
+    private init(unchecked text: String) { self.text = text }
+
     package var description: String { text }
     package static func < (left: NodeID, right: NodeID) -> Bool { left.text < right.text }
 }

@@ -132,6 +132,7 @@ package struct Topology: Sendable {
 extension Topology: Routes {
     package func nextHop(from: NodeID, to: NodeID) -> NodeID? { nextHops[to]?[from] }
     package var topologyVersion: UInt64 { version }
+    package var publisher: NodeID? { centre }
 }
 
 /// One thing that is wrong in a topology file, where, and how to put it right.

@@ -57,6 +57,10 @@ extension TopologyDraft {
                 }
             }
         }
+        for node in nodes where node.value.id == .everyone {
+            add(
+                node.place("id"), "bad-name", "\"\(NodeID.everyone)\" means every node", "give the node another name")
+        }
         let centres = nodes.filter { $0.value.segment == "centre" }
         if centres.count != 1 {
             add(
