@@ -44,16 +44,20 @@ struct DemoTests {
         var lost: Int
         var duplicated: Int
         var inFlight: Int
+        var nodes: Int
+        var knowledgePublished: Int
+        var nodesConverged: Int
         var kills: Int
         var cuts: Int
     }
 
     @Test("Killed and cut, it loses nothing and doubles nothing")
     func demo() throws {
-        let (exit, output) = try Binary.run(["demo", "--json", "--messages", "900"])
+        let (exit, output) = try Binary.run(["demo", "--json", "--messages", "900", "--entries", "300"])
         let ledger = try JSONDecoder().decode(Ledger.self, from: Data(output.utf8))
         #expect(exit == 0)
         #expect(ledger.sent == 901 && ledger.applied == 901 && ledger.lost == 0 && ledger.duplicated == 0)
+        #expect(ledger.knowledgePublished == 300 && ledger.nodesConverged == ledger.nodes)
         #expect(ledger.kills == 2 && ledger.cuts == 1)
     }
 }

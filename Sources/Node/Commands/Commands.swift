@@ -71,9 +71,22 @@ enum Commands {
                 Option(name: "no-wait", help: "return when they are accepted"), CommandSpec.json,
             ]),
         CommandSpec(
+            path: ["knowledge", "import"], summary: "take entries from a file as drafts, at the centre",
+            operands: [directory, Operand(name: "FILE", help: "JSON: a list of entries")], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["knowledge", "publish"], summary: "publish all drafts to every node, from the centre",
+            operands: [directory], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["knowledge", "show"], summary: "show the newest revision of an entry that a node knows",
+            operands: [directory, Operand(name: "ID", help: "the entry")], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["generate", "knowledge"], summary: "print synthetic entries, for knowledge import",
+            options: [Option(name: "count", value: "N", help: "how many; 2000 unless told"), CommandSpec.json]),
+        CommandSpec(
             path: ["demo"], summary: "run a small federation on this machine, break it, and count",
             options: [
                 Option(name: "messages", value: "N", help: "how many; 3000 unless told"),
+                Option(name: "entries", value: "N", help: "knowledge entries; 2000 unless told"),
                 Option(name: "directory", value: "DIR", help: "where to build it; a new folder under /tmp unless told"),
                 Option(name: "keep", help: "leave the folder behind"), CommandSpec.json,
             ]),
@@ -108,6 +121,10 @@ enum Commands {
         case ["topology", "routes"]: return try TopologyCommands.routes(command)
         case ["topology", "pin"]: return try KeyCommands.pin(command)
         case ["link", "probe"]: return try NodeCommands.probe(command)
+        case ["knowledge", "import"]: return try KnowledgeCommands.importFile(command)
+        case ["knowledge", "publish"]: return try KnowledgeCommands.publish(command)
+        case ["knowledge", "show"]: return try KnowledgeCommands.show(command)
+        case ["generate", "knowledge"]: return try KnowledgeCommands.generate(command)
         case ["demo"]: return try Demo.run(command)
         default: throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
         }

@@ -18,6 +18,7 @@ enum NodeCommands {
         }
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
+        if status.knowledge > 0 { lines.append("knowledge through entry \(status.knowledge)") }
         if status.probes > 0 { lines.append("probes applied: \(status.probes)") }
         Output.print(command, status, lines.joined(separator: "\n"))
         return 0

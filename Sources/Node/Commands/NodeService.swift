@@ -1,4 +1,5 @@
 import CLinux
+import ContactCentre
 import Federation
 import FoundationEssentials
 import Glibc
@@ -20,7 +21,8 @@ enum NodeService {
 
         let folder = NodeFolder(command.operands[0])
         let node = try FederationNode.open(
-            folder, tables: [], log: { Log.write($0) }, application: { _, _, _ in ProbeOnlyApplication() })
+            folder, tables: ContactCentreApplication.tables, log: { Log.write($0) },
+            application: { _, _, _ in ContactCentreApplication() })
         let routes = AdminAPI(node).routes
         let admin = try HTTPServer(.unix(path: folder.adminSocket)) { routes.handle($0, $1) }
         node.start()
@@ -44,15 +46,6 @@ enum NodeService {
         var link: UInt16?
         var admin: String
     }
-}
-
-/// A node without a contact centre: what is not a probe is refused.
-private final class ProbeOnlyApplication: Application {
-    func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
-        throw Rejection("kind-unknown")
-    }
-    func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {}
-    func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {}
 }
 
 /// JSON lines on standard error, without personal data.

@@ -9,8 +9,11 @@ struct Demo {
         var applied: UInt64
         var lost: UInt64
         var duplicated: UInt64
-        var inFlight: Int
+        var inFlight: UInt64
         var nodes: Int
+        var knowledgePublished: UInt64
+        /// Nodes that have applied the last published entry.
+        var nodesConverged: Int
         var kills: Int
         var cuts: Int
         var seconds: Double
@@ -21,6 +24,7 @@ struct Demo {
 
     private let directory: String
     private let messages: Int
+    private let entries: Int
     private let nodes: [String: DemoProcess]
     private var sent: [String: UInt64] = [:]
     private var kills = 0
@@ -30,7 +34,8 @@ struct Demo {
         let messages = try command.number("messages", 10...1_000_000, otherwise: 3000)
         let directory = try command.values["directory"] ?? temporaryFolder()
         let begun = Clocks.monotonicMicroseconds()
-        var demo = Demo(directory: directory, messages: messages)
+        let entries = try command.number("entries", 1...SampleKnowledge.most, otherwise: 2000)
+        var demo = Demo(directory: directory, messages: messages, entries: entries)
         defer {
             for node in demo.nodes.values { node.stop() }
             if !command.flags.contains("keep") { try? FileManager.default.removeItem(atPath: directory) }
@@ -38,12 +43,13 @@ struct Demo {
         let ledger = try demo.play(begun)
         Output.print(command, ledger, demo.words(ledger))
         if command.flags.contains("keep") { Output.error("kept in \(directory)") }
-        return ledger.lost == 0 && ledger.duplicated == 0 && ledger.inFlight == 0 ? 0 : 1
+        return ledger.lost == 0 && ledger.duplicated == 0 && ledger.inFlight == 0 && ledger.nodesConverged == ledger.nodes ? 0 : 1
     }
 
-    private init(directory: String, messages: Int) {
+    private init(directory: String, messages: Int, entries: Int) {
         self.directory = directory
         self.messages = messages
+        self.entries = entries
         nodes = Dictionary(
             uniqueKeysWithValues: Demo.members.map { ($0.0, DemoProcess(NodeFolder(directory + "/" + $0.0))) })
     }
@@ -82,6 +88,7 @@ struct Demo {
         try wait("links") { try links(of: "subject-77") && links(of: "subject-78") }
 
         try oneMessage(relay)
+        try publish()
         try manyMessages(relay)
         progress("everything drains")
         try wait("the outboxes") { try drained() }
@@ -104,7 +111,16 @@ struct Demo {
         try centre.start()
         try wait("the receipt") { try drained() }
         progress(
-            "sent 1, applied \(try centre.readStore().applied) (the sender still held \(kept) pack when it was killed)")
+            "sent 1, applied \(try centre.readStore().applied) (the sender still held \(kept) message when it was killed)")
+    }
+
+    /// Every node gets the same knowledge, in order; it goes on through what happens next.
+    private func publish() throws {
+        progress("\(entries) knowledge entries are published")
+        let client = NodeCommands.client(node("centre").folder.path)
+        let sample = try SampleKnowledge()
+        _ = try KnowledgeCommands.importEntries((0..<entries).map(sample.entry), client)
+        _ = try KnowledgeCommands.publish(client)
     }
 
     private mutating func manyMessages(_ relay: DemoRelay) throws {
@@ -140,22 +156,24 @@ struct Demo {
     // MARK: Counting
 
     private func drained() throws -> Bool {
-        for node in nodes.values where try node.readStore().kept > 0 { return false }
-        return true
+        let counts = try nodes.values.map { node in try node.readStore() }
+        return counts.allSatisfy { $0.kept == 0 } && Set(counts.map(\.knowledge)).count == 1
     }
 
     private func ledger(_ begun: Int64) throws -> Ledger {
         var ledger = Ledger(
-            sent: 0, applied: 0, lost: 0, duplicated: 0, inFlight: 0, nodes: nodes.count, kills: kills, cuts: cuts,
-            seconds: 0)
+            sent: 0, applied: 0, lost: 0, duplicated: 0, inFlight: 0, nodes: nodes.count, knowledgePublished: 0,
+            nodesConverged: 0, kills: kills, cuts: cuts, seconds: 0)
+        ledger.knowledgePublished = try node("centre").readStore().knowledge
         for (name, node) in nodes {
-            let (applied, kept) = try node.readStore()
+            let count = try node.readStore()
             let due = sent[name] ?? 0
             ledger.sent += due
-            ledger.applied += applied
-            ledger.lost += due > applied ? due - applied : 0
-            ledger.duplicated += applied > due ? applied - due : 0
-            ledger.inFlight += kept
+            ledger.applied += count.applied
+            ledger.lost += due > count.applied ? due - count.applied : 0
+            ledger.duplicated += count.applied > due ? count.applied - due : 0
+            ledger.inFlight += count.kept
+            if count.knowledge == ledger.knowledgePublished { ledger.nodesConverged += 1 }
         }
         let milliseconds = (Clocks.monotonicMicroseconds() - begun) / 1000
         ledger.seconds = Double(milliseconds) / 1000
@@ -170,6 +188,7 @@ struct Demo {
         lost        \(ledger.lost)
         duplicated  \(ledger.duplicated)
         in flight   \(ledger.inFlight)
+        knowledge   \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
         \(ledger.nodes) nodes, \(ledger.kills) kills, \(ledger.cuts) cuts, \(ledger.seconds) s
         """
     }

@@ -55,12 +55,29 @@ final class DemoProcess {
         pid = 0
     }
 
-    /// Probes that the store says were applied here, and packs that it keeps: read from outside, whatever the process says.
-    func readStore() throws(StoreError) -> (applied: UInt64, kept: Int) {
+    /// What a store holds, read from outside, whatever the process says.
+    struct Count {
+        /// Probes that took effect here.
+        var applied: UInt64
+        /// Envelopes that this node keeps for others.
+        var kept: UInt64
+        /// The number of the last knowledge entry that was published or applied here.
+        var knowledge: UInt64
+    }
+
+    func readStore() throws(StoreError) -> Count {
         let engine = try LMDBEngine(directory: folder.storeFolder, tables: Table.exchange, readOnly: true)
         defer { engine.close() }
         return try Store.read(engine) { transaction throws(StoreError) in
-            (try transaction.number(Array("probes".utf8)), try transaction.count(.outbox))
+            var count = Count(applied: try transaction.number(Array("probes".utf8)), kept: 0, knowledge: 0)
+            for stream in try Sessions.streams(in: transaction) {
+                if stream.id.destination == .everyone {
+                    count.knowledge = max(count.knowledge, stream.row.last)
+                } else {
+                    count.kept += stream.row.last - stream.row.base
+                }
+            }
+            return count
         }
     }
 

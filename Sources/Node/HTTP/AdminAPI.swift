@@ -1,4 +1,6 @@
+import ContactCentre
 import Federation
+import FoundationEssentials
 import Glibc
 
 /// The admin socket: for root and the node's own user, by the kernel's word.
@@ -24,7 +26,8 @@ struct AdminAPI {
         /// Envelopes kept for others, by destination.
         var outbox: [String: UInt64]
         var probes: UInt64
-        var usedBytes: Int?
+        /// The number of the last knowledge entry that was published (at the centre) or applied.
+        var knowledge: UInt64
         var confinement: String
     }
 
@@ -44,6 +47,10 @@ struct AdminAPI {
 
     struct ProbesApplied: Codable {
         var applied: UInt64
+    }
+
+    struct Count: Codable {
+        var count: Int
     }
 
     var routes: HTTPRoutes {
@@ -79,7 +86,70 @@ struct AdminAPI {
             let applied = node.links.ask { exchange in exchange.decided(stream) }
             return .json(ProbesApplied(applied: applied))
         }
+        addKnowledge(to: &routes)
         return routes
+    }
+
+    private func addKnowledge(to routes: inout HTTPRoutes) {
+        let node = node
+        routes.add("POST", "/api/v1/knowledge/drafts") { request, _, responder in
+            Threads.start("knowledge") {
+                do {
+                    try AdminAPI.admit(request)
+                    responder.answer(.json(try AdminAPI.importDrafts(request, node)))
+                } catch { responder.answer(Problem(error).response) }
+            }
+        }
+        routes.add("POST", "/api/v1/knowledge/publish") { request, _, responder in
+            Threads.start("knowledge") {
+                do {
+                    try AdminAPI.admit(request)
+                    responder.answer(.json(try AdminAPI.publish(node)))
+                } catch { responder.answer(Problem(error).response) }
+            }
+        }
+        routes.add("GET", "/api/v1/knowledge/{id}") { request, names in
+            try AdminAPI.admit(request)
+            let id = names["id"] ?? ""
+            let found = try node.store.read { transaction throws(StoreError) in try Knowledge.entry(id, in: transaction) }
+            guard let found else {
+                throw Problem(404, "no-such-entry", "\(id) is not known here", remedy: "knowledge comes from the centre; see node status")
+            }
+            return .json(found)
+        }
+    }
+
+    private static func requireCentre(_ node: FederationNode) throws(Problem) {
+        guard node.topology.centre == node.id else {
+            throw Problem(409, "not-the-centre", "knowledge is edited at the centre", remedy: "ask \(node.topology.centre?.text ?? "the centre")")
+        }
+    }
+
+    private static func importDrafts(_ request: HTTPRequest, _ node: FederationNode) throws -> Count {
+        try requireCentre(node)
+        let entries: [KnowledgeEntry]
+        do { entries = try JSONDecoder().decode([KnowledgeEntry].self, from: Data(request.body)) } catch {
+            throw Problem(400, "malformed-json", "the body is no list of entries", remedy: "see ekc generate knowledge")
+        }
+        if let fault = entries.compactMap(\.fault).first {
+            throw Problem(400, "bad-field", fault, remedy: "mend it; nothing of this request was taken")
+        }
+        try node.store.write(.intake) { transaction in
+            for entry in entries { try Knowledge.draft(entry, in: transaction) }
+        }
+        return Count(count: entries.count)
+    }
+
+    private static func publish(_ node: FederationNode) throws -> Count {
+        try requireCentre(node)
+        var count = 0
+        while true {
+            let part = try node.store.write(.intake) { transaction in
+                try Knowledge.publish(limit: 128, by: node.outbox, ids: Random.id128, in: transaction)
+            }
+            if part == 0 { return Count(count: count) }
+            count += part
+        }
     }
 
     /// Root and the user that runs the node; nobody else.
@@ -94,7 +164,9 @@ struct AdminAPI {
         let links = node.links.ask { $0.links }
         let rows = node.links.ask { exchange in exchange.rows }
         var waiting: [String: UInt64] = [:]
-        for (stream, row) in rows where stream.destination != node.id && row.last > row.base {
+        let knowledge = rows.filter { $0.key.destination == .everyone }.map(\.value.last).max() ?? 0
+        for (stream, row) in rows
+        where ![node.id, .everyone].contains(stream.destination) && row.last > row.base {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
         let rewound = node.links.ask { exchange in exchange.isRewound }
@@ -106,7 +178,7 @@ struct AdminAPI {
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
-            probes: probes, usedBytes: nil, confinement: "not built")
+            probes: probes, knowledge: knowledge, confinement: "not built")
     }
 
     private static func sendProbes(_ request: HTTPRequest, _ node: FederationNode) throws -> ProbesAccepted {

@@ -1,0 +1,68 @@
+import ContactCentre
+import Federation
+import FoundationEssentials
+
+/// Knowledge at the centre, and to read at every node.
+enum KnowledgeCommands {
+    /// A request's body is 1 MiB at most.
+    private static let perRequest = 200
+
+    static func generate(_ command: ParsedCommand) throws -> Int32 {
+        let count = try command.number("count", 1...SampleKnowledge.most, otherwise: 2000)
+        let sample = try SampleKnowledge()
+        Output.line(String(decoding: JSONBody.encode((0..<count).map(sample.entry)), as: UTF8.self))
+        return 0
+    }
+
+    static func importFile(_ command: ParsedCommand) throws -> Int32 {
+        let file = command.operands[1]
+        let entries: [KnowledgeEntry]
+        do {
+            entries = try JSONDecoder().decode(
+                [KnowledgeEntry].self, from: Data(try Files.read(file, maximum: 256 << 20)))
+        } catch let error as DecodingError {
+            throw FederationError(
+                "file-malformed", "\(file) is no list of entries: \(error)",
+                remedy: "write [{\"id\", \"organisation\", \"topic\", \"line\", \"question\", \"answer\"}]")
+        }
+        let count = try importEntries(entries, NodeCommands.client(command.operands[0])) { done in
+            if !command.json { Output.error("imported \(done) of \(entries.count)") }
+        }
+        Output.print(command, AdminAPI.Count(count: count), "\(count) drafts imported\nnext: ekc knowledge publish \(command.operands[0])")
+        return 0
+    }
+
+    static func importEntries(
+        _ entries: [KnowledgeEntry], _ client: HTTPClient, progress: (Int) -> Void = { _ in }
+    ) throws(FederationError) -> Int {
+        var done = 0
+        while done < entries.count {
+            let part = Array(entries[done..<min(done + perRequest, entries.count)])
+            done += try client.exchange(
+                AdminAPI.Count.self, "POST", "/api/v1/knowledge/drafts", body: JSONBody.encode(part)
+            ).count
+            progress(done)
+        }
+        return done
+    }
+
+    static func publish(_ command: ParsedCommand) throws -> Int32 {
+        let count = try publish(NodeCommands.client(command.operands[0]))
+        Output.print(command, AdminAPI.Count(count: count), "\(count) entries published")
+        return 0
+    }
+
+    static func publish(_ client: HTTPClient) throws(FederationError) -> Int {
+        try client.exchange(AdminAPI.Count.self, "POST", "/api/v1/knowledge/publish", body: []).count
+    }
+
+    static func show(_ command: ParsedCommand) throws -> Int32 {
+        let found = try NodeCommands.client(command.operands[0])
+            .exchange(PublishedEntry.self, "GET", "/api/v1/knowledge/\(command.operands[1])")
+        Output.print(
+            command, found,
+            "\(found.entry.id), revision \(found.revision), \(found.entry.organisation), line \(found.entry.line)\n"
+                + "\(found.entry.question)\n\(found.entry.answer)")
+        return 0
+    }
+}
