@@ -86,7 +86,7 @@ struct SlowTests {
         func probe(_ count: Int, group: Int, size: Int = 1000) throws {
             let order = AdminAPI.ProbeOrder(destination: "centre", count: count, size: size, group: group)
             _ = try NodeCommands.client(place("subject-77").path)
-                .exchange(AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: JSONBody.encode(order))
+                .exchange(AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: Output.encode(order))
         }
 
         func applied() throws -> UInt64 {

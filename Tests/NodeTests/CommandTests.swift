@@ -56,14 +56,4 @@ struct CommandTests {
             """
         #expect(try CommandTests.parser.parse(["node", "status", "--help"]) == .help(text))
     }
-
-    @Test(
-        "Instants are written as RFC 3339",
-        arguments: [
-            (0, "1970-01-01T00:00:00.000Z"), (951_782_400_123, "2000-02-29T00:00:00.123Z"),
-            (1_795_511_700_123, "2026-11-24T09:15:00.123Z"), (-1, "1969-12-31T23:59:59.999Z"),
-        ] as [(Int64, String)])
-    func instants(_ milliseconds: Int64, _ text: String) {
-        #expect(RFC3339.text(Timestamp(milliseconds: milliseconds)) == text)
-    }
 }

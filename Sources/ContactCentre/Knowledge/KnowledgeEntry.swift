@@ -13,7 +13,8 @@ package struct KnowledgeEntry: Codable, Sendable, Hashable {
     package static let fields: Set = ["id", "organisation", "subject", "topic", "line", "question", "answer"]
 
     package init(
-        id: String, organisation: String, subject: String?, topic: String, line: String, question: String, answer: String
+        id: String, organisation: String, subject: String?, topic: String, line: String, question: String,
+        answer: String
     ) {
         self.id = id
         self.organisation = organisation

@@ -157,9 +157,12 @@ enum Output {
     static func line(_ text: String) { write(text, to: STDOUT_FILENO) }
     static func error(_ text: String) { write(text, to: STDERR_FILENO) }
 
+    /// JSON with sorted keys. What is given here always can be encoded.
+    static func encode(_ value: some Encodable) -> [UInt8] { (try? JSONBody.encode(value)) ?? Array("{}".utf8) }
+
     /// The text for people, or one line of JSON.
     static func print(_ command: ParsedCommand, _ value: some Encodable, _ text: @autoclosure () -> String) {
-        line(command.json ? String(decoding: JSONBody.encode(value), as: UTF8.self) : text())
+        line(command.json ? String(decoding: Output.encode(value), as: UTF8.self) : text())
     }
 
     private static func write(_ text: String, to descriptor: Int32) {

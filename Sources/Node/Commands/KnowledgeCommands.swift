@@ -10,7 +10,7 @@ enum KnowledgeCommands {
     static func generate(_ command: ParsedCommand) throws -> Int32 {
         let count = try command.number("count", 1...SampleKnowledge.most, otherwise: 2000)
         let sample = try SampleKnowledge()
-        Output.line(String(decoding: JSONBody.encode((0..<count).map(sample.entry)), as: UTF8.self))
+        Output.line(String(decoding: Output.encode((0..<count).map(sample.entry)), as: UTF8.self))
         return 0
     }
 
@@ -28,7 +28,9 @@ enum KnowledgeCommands {
         let count = try importEntries(entries, NodeCommands.client(command.operands[0])) { done in
             if !command.json { Output.error("imported \(done) of \(entries.count)") }
         }
-        Output.print(command, AdminAPI.Count(count: count), "\(count) drafts imported\nnext: ekc knowledge publish \(command.operands[0])")
+        Output.print(
+            command, AdminAPI.Count(count: count),
+            "\(count) drafts imported\nnext: ekc knowledge publish \(command.operands[0])")
         return 0
     }
 
@@ -39,7 +41,7 @@ enum KnowledgeCommands {
         while done < entries.count {
             let part = Array(entries[done..<min(done + perRequest, entries.count)])
             done += try client.exchange(
-                AdminAPI.Count.self, "POST", "/api/v1/knowledge/drafts", body: JSONBody.encode(part)
+                AdminAPI.Count.self, "POST", "/api/v1/knowledge/drafts", body: Output.encode(part)
             ).count
             progress(done)
         }

@@ -32,7 +32,7 @@ enum NodeCommands {
             group: try command.number("group", 1...256, otherwise: 1))
         let client = client(command.operands[0])
         let accepted = try client.exchange(
-            AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: JSONBody.encode(order))
+            AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: Output.encode(order))
         if command.flags.contains("no-wait") {
             Output.print(command, accepted, "accepted \(accepted.accepted)")
             return 0

@@ -24,11 +24,11 @@ enum NodeService {
             folder, tables: ContactCentreApplication.tables, log: { Log.write($0) },
             application: { _, _, _ in ContactCentreApplication() })
         let routes = AdminAPI(node).routes
-        let admin = try HTTPServer(.unix(path: folder.adminSocket)) { routes.handle($0, $1) }
+        let admin = try HTTPServer(.unix(path: folder.adminSocket), handler: routes.handle)
         node.start()
         Output.line(
             String(
-                decoding: JSONBody.encode(Ready(node: node.id.text, link: node.links.port, admin: folder.adminSocket)),
+                decoding: Output.encode(Ready(node: node.id.text, link: node.links.port, admin: folder.adminSocket)),
                 as: UTF8.self))
         var received: Int32 = 0
         sigwait(&stopSignals, &received)
@@ -59,33 +59,7 @@ enum Log {
 
     static func write(_ event: LinkLoop.Event) {
         let line = Line(
-            at: RFC3339.text(Clocks.wall()), event: event.code, peer: event.peer?.text, detail: event.detail)
-        Output.error(String(decoding: JSONBody.encode(line), as: UTF8.self))
-    }
-}
-
-/// Instants in JSON: RFC 3339 with three decimals and `Z`.
-enum RFC3339 {
-    static func text(_ instant: Timestamp) -> String {
-        let (day, rest) = instant.milliseconds.quotientAndRemainder(dividingBy: 86_400_000)
-        let (days, milliseconds) = rest < 0 ? (day - 1, rest + 86_400_000) : (day, rest)
-        // Days to a civil date, after Howard Hinnant's "chrono-compatible low-level date algorithms".
-        let shifted = days + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let shiftedMonth = (5 * dayOfYear + 2) / 153
-        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        let date = "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfYear - (153 * shiftedMonth + 2) / 5 + 1, 2))"
-        let time =
-            "\(padded(milliseconds / 3_600_000, 2)):\(padded(milliseconds / 60_000 % 60, 2)):\(padded(milliseconds / 1000 % 60, 2))"
-        return "\(date)T\(time).\(padded(milliseconds % 1000, 3))Z"
-    }
-
-    private static func padded(_ number: Int64, _ width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+            at: Clocks.wall().rfc3339, event: event.code, peer: event.peer?.text, detail: event.detail)
+        Output.error(String(decoding: Output.encode(line), as: UTF8.self))
     }
 }

@@ -54,7 +54,7 @@ enum TopologyCommands {
     /// Where each appeal would go: a row for each organisation, subject and reason that the file covers.
     static func routes(_ command: ParsedCommand) throws -> Int32 {
         let topology = try FederationNode.topology(command.operands[0])
-        let date = command.values["on"] ?? String(RFC3339.text(Clocks.wall()).prefix(10))
+        let date = command.values["on"] ?? String(Clocks.wall().rfc3339.prefix(10))
         let router = Router(topology)
         var rows: [Row] = []
         for organisation in topology.organisations {

@@ -43,7 +43,8 @@ struct Demo {
         let ledger = try demo.play(begun)
         Output.print(command, ledger, demo.words(ledger))
         if command.flags.contains("keep") { Output.error("kept in \(directory)") }
-        return ledger.lost == 0 && ledger.duplicated == 0 && ledger.inFlight == 0 && ledger.nodesConverged == ledger.nodes ? 0 : 1
+        return ledger.lost == 0 && ledger.duplicated == 0 && ledger.inFlight == 0
+            && ledger.nodesConverged == ledger.nodes ? 0 : 1
     }
 
     private init(directory: String, messages: Int, entries: Int) {
@@ -111,7 +112,8 @@ struct Demo {
         try centre.start()
         try wait("the receipt") { try drained() }
         progress(
-            "sent 1, applied \(try centre.readStore().applied) (the sender still held \(kept) message when it was killed)")
+            "sent 1, applied \(try centre.readStore().applied) (the sender still held \(kept) message when it was killed)"
+        )
     }
 
     /// Every node gets the same knowledge, in order; it goes on through what happens next.
@@ -149,7 +151,7 @@ struct Demo {
         let order = AdminAPI.ProbeOrder(destination: destination, count: count, size: 600, group: 32)
         let client = NodeCommands.client(node(from).folder.path)
         let accepted = try client.exchange(
-            AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: JSONBody.encode(order))
+            AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: Output.encode(order))
         sent[destination, default: 0] += UInt64(accepted.accepted)
     }
 

@@ -31,7 +31,7 @@ struct AdminAPI {
         var confinement: String
     }
 
-    struct ProbeOrder: Codable {
+    struct ProbeOrder: Codable, APIRequest {
         static let fields: Set = ["destination", "count", "size", "group"]
         var destination: String
         var count: Int
@@ -56,72 +56,62 @@ struct AdminAPI {
     var routes: HTTPRoutes {
         var routes = HTTPRoutes()
         let node = node
-        routes.add("GET", "/healthz") { _, _ in
-            HTTPResponse(status: 200, contentType: "text/plain", body: Array("ok\n".utf8))
-        }
-        routes.add("GET", "/readyz") { _, _ in
-            _ = try node.store.write(.intake) { _ in 0 }
-            return HTTPResponse(status: 200, contentType: "text/plain", body: Array("ready\n".utf8))
-        }
-        routes.add("GET", "/api/v1/node") { request, _ in
-            try AdminAPI.admit(request)
-            return .json(try AdminAPI.status(of: node))
-        }
-        routes.add("POST", "/api/v1/probes") { request, _, responder in
-            // It waits for commits: not on the listener's thread.
-            Threads.start("probes") {
-                do {
-                    try AdminAPI.admit(request)
-                    responder.answer(.json(try AdminAPI.sendProbes(request, node)))
-                } catch { responder.answer(Problem(error).response) }
-            }
-        }
-        routes.add("GET", "/api/v1/probes/{destination}") { request, names in
-            try AdminAPI.admit(request)
-            guard let destination = NodeID(names["destination"] ?? "") else {
-                throw Problem(400, "bad-node-name", "no node name", remedy: "name the destination")
+        routes.on("GET", "/healthz", answering: { _ in .text("ok\n") })
+        routes.on(
+            "GET", "/readyz",
+            waiting: { _ in
+                // Ready is: a commit becomes durable now.
+                _ = try node.store.write(.intake) { _ in 0 }
+                return .text("ready\n")
+            })
+        admitted(&routes, "GET", "/api/v1/node") { _ in .json(try AdminAPI.status(of: node)) }
+        admitted(&routes, "POST", "/api/v1/probes") { .json(try AdminAPI.sendProbes($0, node)) }
+        admitted(&routes, "GET", "/api/v1/probes/{destination}") { request in
+            guard let destination = NodeID(request.parameters["destination"] ?? "") else {
+                throw Problem(400, "bad-node-name", "No node name.", remedy: "Name the destination.")
             }
             let stream = StreamID(
                 origin: node.id, incarnation: node.store.incarnation, destination: destination, lane: .bulk)
-            let applied = node.links.ask { exchange in exchange.decided(stream) }
-            return .json(ProbesApplied(applied: applied))
+            return .json(ProbesApplied(applied: node.links.ask { exchange in exchange.decided(stream) }))
         }
-        addKnowledge(to: &routes)
-        return routes
-    }
-
-    private func addKnowledge(to routes: inout HTTPRoutes) {
-        let node = node
-        routes.add("POST", "/api/v1/knowledge/drafts") { request, _, responder in
-            Threads.start("knowledge") {
-                do {
-                    try AdminAPI.admit(request)
-                    responder.answer(.json(try AdminAPI.importDrafts(request, node)))
-                } catch { responder.answer(Problem(error).response) }
+        admitted(&routes, "POST", "/api/v1/knowledge/drafts") { .json(try AdminAPI.importDrafts($0, node)) }
+        admitted(&routes, "POST", "/api/v1/knowledge/publish") { _ in .json(try AdminAPI.publish(node)) }
+        admitted(&routes, "GET", "/api/v1/knowledge/{id}") { request in
+            let id = request.parameters["id"] ?? ""
+            let found = try node.store.read { transaction throws(StoreError) in try Knowledge.entry(id, in: transaction)
             }
-        }
-        routes.add("POST", "/api/v1/knowledge/publish") { request, _, responder in
-            Threads.start("knowledge") {
-                do {
-                    try AdminAPI.admit(request)
-                    responder.answer(.json(try AdminAPI.publish(node)))
-                } catch { responder.answer(Problem(error).response) }
-            }
-        }
-        routes.add("GET", "/api/v1/knowledge/{id}") { request, names in
-            try AdminAPI.admit(request)
-            let id = names["id"] ?? ""
-            let found = try node.store.read { transaction throws(StoreError) in try Knowledge.entry(id, in: transaction) }
             guard let found else {
-                throw Problem(404, "no-such-entry", "\(id) is not known here", remedy: "knowledge comes from the centre; see node status")
+                throw Problem(
+                    404, "no-such-entry", "\(id) is not known here.",
+                    remedy: "Knowledge comes from the centre; see ekc node status.")
             }
             return .json(found)
         }
+        return routes
+    }
+
+    /// A route for root and the user that runs the node, and nobody else.
+    private func admitted(
+        _ routes: inout HTTPRoutes, _ method: String, _ pattern: String,
+        _ body: @escaping @Sendable (HTTPRequest) throws -> HTTPResponse
+    ) {
+        routes.on(
+            method, pattern,
+            waiting: { request in
+                guard case .unix(let uid, _) = request.peer, uid == 0 || uid == getuid() else {
+                    throw Problem(
+                        403, "not-yours", "The admin socket is for root and the node's own user.",
+                        remedy: "Become one of them.")
+                }
+                return try body(request)
+            })
     }
 
     private static func requireCentre(_ node: FederationNode) throws(Problem) {
         guard node.topology.centre == node.id else {
-            throw Problem(409, "not-the-centre", "knowledge is edited at the centre", remedy: "ask \(node.topology.centre?.text ?? "the centre")")
+            throw Problem(
+                409, "not-the-centre", "knowledge is edited at the centre",
+                remedy: "ask \(node.topology.centre?.text ?? "the centre")")
         }
     }
 
@@ -152,14 +142,6 @@ struct AdminAPI {
         }
     }
 
-    /// Root and the user that runs the node; nobody else.
-    private static func admit(_ request: HTTPRequest) throws(Problem) {
-        guard case .process(let uid, _) = request.peer, uid == 0 || uid == getuid() else {
-            throw Problem(
-                403, "not-yours", "the admin socket is for root and the node's own user", remedy: "become one of them")
-        }
-    }
-
     private static func status(of node: FederationNode) throws -> Status {
         let links = node.links.ask { $0.links }
         let rows = node.links.ask { exchange in exchange.rows }
@@ -182,7 +164,7 @@ struct AdminAPI {
     }
 
     private static func sendProbes(_ request: HTTPRequest, _ node: FederationNode) throws -> ProbesAccepted {
-        let order = try JSONBody.decode(ProbeOrder.self, request.body, fields: ProbeOrder.fields)
+        let order = try JSONBody.decode(ProbeOrder.self, from: request.body)
         guard let destination = NodeID(order.destination), node.topology.node(destination) != nil,
             destination != node.id,
             node.topology.nextHop(from: node.id, to: destination) != nil

@@ -1,258 +1,206 @@
 import CLinux
 import CMicroHTTPD
-import Federation
+package import Federation
 import Glibc
+import Synchronization
 
-/// An HTTP/1.1 listener on libmicrohttpd: one thread of its own reads and writes, handlers answer from wherever they
-/// like, and a request is suspended until they do.
-final class HTTPServer: @unchecked Sendable {
-    // Safe because: `daemon` is set once before the first request and changed only by `stop`; the rest is constant or
-    // behind a lock.
+/// HTTP/1.1 on one loopback address or one Unix socket, over libmicrohttpd.
+///
+/// One epoll thread does all reading and writing (more of them do not help on two cores), one clock thread sleeps until
+/// the next deadline. A handler is called on the epoll thread when the whole request is in; it must not block: what
+/// takes time is handed to another thread, which answers through the responder.
+package final class HTTPServer: Sendable {
+    package typealias Handler = @Sendable (HTTPRequest, HTTPResponder) -> Void
 
-    enum Endpoint: Sendable {
-        case tcp(host: String, port: UInt16)
-        case unix(path: String)
-    }
+    /// Where it listens, with the port that the system has chosen.
+    package let address: HTTPAddress
+    private let core: HTTPCore
+    private let listener: HTTPListener
+    private let daemon: Mutex<Daemon?>
 
-    struct Limits: Sendable {
-        var bodyBytes = 1 << 20
-        var headerBytes = 16 << 10
-        var connections: UInt32 = 1024
-        /// From the first header to the last byte of the body.
-        var requestSeconds: Int64 = 20
-    }
+    /// Safe because libmicrohttpd's daemon may be stopped from any thread; the lock hands it to one.
+    private struct Daemon: @unchecked Sendable { var pointer: OpaquePointer }
 
-    typealias Handler = @Sendable (HTTPRequest, HTTPResponder) -> Void
-
-    private let handler: Handler
-    private let limits: Limits
-    private let endpoint: Endpoint
-    private var daemon: OpaquePointer?
-    private let open = Monitor<[ObjectIdentifier: HTTPExchange]>([:])
-    private let isStopping = Monitor(false)
-    private(set) var port: UInt16 = 0
-
-    init(_ endpoint: Endpoint, limits: Limits = Limits(), handler: @escaping Handler) throws(FederationError) {
-        self.endpoint = endpoint
-        self.limits = limits
-        self.handler = handler
-        let listening = try HTTPServer.listen(endpoint)
-        if case .tcp = endpoint { port = HTTPServer.port(of: listening) }
-        var options = [
-            MHD_OptionItem(option: .LISTEN_SOCKET, value: Int(listening), ptr_value: nil),
-            MHD_OptionItem(option: .CONNECTION_MEMORY_LIMIT, value: 64 << 10, ptr_value: nil),
-            MHD_OptionItem(option: .CONNECTION_LIMIT, value: Int(limits.connections), ptr_value: nil),
-            MHD_OptionItem(option: .CONNECTION_TIMEOUT, value: 15, ptr_value: nil),
-            MHD_OptionItem(option: .STRICT_FOR_CLIENT, value: 1, ptr_value: nil),
-            MHD_OptionItem(option: .END, value: 0, ptr_value: nil),
-        ]
-        let flags = MHD_USE_EPOLL_INTERNAL_THREAD.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue
-        daemon = cmhd_start(flags, accessed, Unmanaged.passUnretained(self).toOpaque(), completed, &options)
-        guard daemon != nil else {
-            close(listening)
+    /// Listens from now on.
+    /// - Throws: `not-loopback`, `port-in-use`, `socket-in-use`, `socket-path`, `cannot-listen`.
+    package init(
+        _ address: HTTPAddress, limits: HTTPLimits = HTTPLimits(), handler: @escaping Handler
+    ) throws(FederationError) {
+        listener = try HTTPListener(address)
+        self.address = listener.address
+        core = HTTPCore(limits: limits, isUnix: listener.inode != 0, handler: handler)
+        // Twice the headers: the rest is for the request line and for reading the body in pieces.
+        let started = cmhd_start(
+            listener.descriptor, UInt32(limits.connections), UInt32(limits.inactivitySeconds), 2 * limits.headers,
+            accessArrived, exchangeEnded, connectionChanged, targetArrived, Unmanaged.passUnretained(core).toOpaque())
+        guard let started else {
+            listener.unlinkFile()  // the descriptor is the library's, even now
             throw FederationError(
-                "listener-failed", "no HTTP listener could be started", remedy: "raise the limit of open files")
+                "cannot-listen", "The HTTP server does not start at \(listener.address).",
+                remedy: "Check the limits of open files and threads.")
         }
-        Threads.start("http-deadlines") { [weak self] in
-            while let server = self, server.cutSlowRequests() { sleep(1) }
-        }
+        daemon = Mutex(Daemon(pointer: started))
+        core.clock.start { [core] in core.expire(at: $0) }
     }
 
-    deinit { stop() }
-
-    /// Takes no more requests, lets those under way finish (10 s at most), and ends the thread.
-    func stop() {
-        let first = isStopping.change { stopping in
-            defer { stopping = true }
-            return !stopping
-        }
-        guard first, let daemon else { return }
-        let listening = MHD_quiesce_daemon(daemon)
-        if listening >= 0 { close(listening) }
-        if case .unix(let path) = endpoint { unlink(path) }
-        _ = open.wait(
-            milliseconds: 10_000, until: { $0.isEmpty || $0.values.allSatisfy { !$0.isWithHandler } }, then: { _ in })
-        for exchange in open.changeQuietly({ Array($0.values) }) {
-            exchange.answer(Problem(503, "stopping", "the node is stopping", remedy: "try again later").response)
-        }
+    /// Stops: takes no more connections, ends event streams, gives exchanges under way some time to finish, answers
+    /// the rest 503 `stopping`. Returns when no thread of the server is left. Not to be called by a handler.
+    /// - Parameter patience: for the exchanges under way; after it at most another second passes.
+    package func stop(within patience: Duration = .seconds(5)) {
+        guard let daemon = daemon.withLock({ $0.take() })?.pointer else { return }
+        listener.unlinkFile()
+        let descriptor = MHD_quiesce_daemon(daemon)
+        if descriptor >= 0 { close(descriptor) }
+        core.close(within: patience)
         MHD_stop_daemon(daemon)
-        self.daemon = nil
+        core.clock.stop()
     }
 
-    /// A sender that takes too long is cut off. False when the server has stopped.
-    private func cutSlowRequests() -> Bool {
-        if isStopping.changeQuietly({ $0 }) { return false }
-        let now = Clocks.monotonicMicroseconds() / 1_000_000
-        for exchange in open.changeQuietly({ Array($0.values) }) { exchange.cutIfSlow(now, limits.requestSeconds) }
-        return true
+    deinit { stop(within: .zero) }
+}
+
+/// What the threads of a server share.
+final class HTTPCore: Sendable {
+    static let stopping = Problem(
+        503, "stopping", "The node is being stopped.", remedy: "Repeat the request in a moment.", retryAfter: 5)
+
+    private struct State {
+        var connections: [ObjectIdentifier: HTTPConnection] = [:]
+        var streams = 0
+        var isClosing = false
+        var isDraining = false
     }
 
-    // MARK: Sockets
+    let limits: HTTPLimits
+    let clock = HTTPClock()
+    let handler: HTTPServer.Handler
+    private let isUnix: Bool
+    private let state = Mutex(State())
+    private let changed = WakeUp()
 
-    private static func listen(_ endpoint: Endpoint) throws(FederationError) -> CInt {
-        switch endpoint {
-        case .unix(let path): return try listenUnix(path)
-        case .tcp(let host, let port): return try listenTCP(host, port)
+    init(limits: HTTPLimits, isUnix: Bool, handler: @escaping HTTPServer.Handler) {
+        self.limits = limits
+        self.isUnix = isUnix
+        self.handler = handler
+    }
+
+    var isClosing: Bool { state.withLock { $0.isClosing } }
+
+    func opened(_ handle: OpaquePointer) -> HTTPConnection {
+        let descriptor = cmhd_socket(handle)
+        var peer = HTTPPeer.tcp
+        if isUnix {
+            var (process, user) = (pid_t(), uid_t.max)  // nobody, should the kernel not say
+            _ = clinux_peer_credentials(descriptor, &process, &user)
+            peer = .unix(uid: user, pid: process)
         }
+        let connection = HTTPConnection(handle, descriptor: descriptor, peer: peer, core: self)
+        let isDraining = state.withLock { state in
+            state.connections[ObjectIdentifier(connection)] = connection
+            return state.isDraining
+        }
+        if isDraining { connection.drain() }
+        return connection
     }
 
-    private static func listenTCP(_ host: String, _ port: UInt16) throws(FederationError) -> CInt {
-        let listening = socket(
-            AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        var yes: CInt = 1
-        setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<CInt>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        guard inet_pton(AF_INET, host, &address.sin_addr) == 1 else {
-            close(listening)
-            throw FederationError("address-not-numeric", "\(host) is no IPv4 address", remedy: "use 127.0.0.1")
-        }
-        let bound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listening, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+    func closed(_ connection: HTTPConnection) {
+        connection.closed()
+        _ = state.withLock { $0.connections.removeValue(forKey: ObjectIdentifier(connection)) }
+        connectionChanged()
+    }
+
+    /// Counts one more stream in, or says why not.
+    func streamStarted() -> Problem? {
+        state.withLock { state in
+            if state.isClosing { return Self.stopping }
+            guard state.streams < limits.streams else {
+                return Problem(
+                    503, "too-many-streams", "\(limits.streams) clients already read events.",
+                    remedy: "Close a window, or try again later.", retryAfter: 15)
             }
+            state.streams += 1
+            return nil
         }
-        guard bound == 0, Glibc.listen(listening, 256) == 0 else {
-            let inUse = errno == EADDRINUSE
-            let said = String(cString: strerror(errno))
-            close(listening)
-            throw FederationError(
-                inUse ? "port-in-use" : "address-unusable", "\(host):\(port): \(said)",
-                remedy: "stop what listens there, or choose another port")
-        }
-        return listening
     }
 
-    private static func listenUnix(_ path: String) throws(FederationError) -> CInt {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        let room = MemoryLayout.size(ofValue: address.sun_path)
-        guard bytes.count < room else {
-            throw FederationError(
-                "socket-path-long", "\(path) is longer than \(room - 1) bytes",
-                remedy: "use a folder with a shorter name")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        let listening = socket(
-            AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-        func withAddress(_ body: (UnsafePointer<sockaddr>) -> CInt) -> CInt {
-            withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1, body) }
-        }
-        // A socket that nobody answers on is left over from a process that was killed.
-        if withAddress({ connect(listening, $0, size) }) == 0 {
-            close(listening)
-            throw FederationError("socket-in-use", "\(path) is answered by another process", remedy: "stop it first")
-        }
-        unlink(path)
-        let mask = umask(0o177)
-        defer { umask(mask) }
-        guard withAddress({ bind(listening, $0, size) }) == 0, Glibc.listen(listening, 64) == 0 else {
-            let said = String(cString: strerror(errno))
-            close(listening)
-            throw FederationError("address-unusable", "\(path): \(said)", remedy: "make the folder writable")
-        }
-        return listening
+    func streamEnded() { state.withLock { $0.streams -= 1 } }
+
+    func connectionChanged() { if isClosing { changed.wake() } }
+
+    func expire(at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        connections.compactMap { $0.expire(at: now) }.min()
     }
 
-    private static func port(of descriptor: CInt) -> UInt16 {
-        var address = sockaddr_in()
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &address) {
-            _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+    /// Everything that runs comes to an end; afterwards no connection is or becomes suspended.
+    func close(within patience: Duration) {
+        state.withLock { $0.isClosing = true }
+        for connection in connections { connection.endStream() }
+        waitUntilIdle(atMost: patience)
+        state.withLock { $0.isDraining = true }
+        for connection in connections { connection.drain() }
+        waitUntilIdle(atMost: .seconds(1))
+    }
+
+    private var connections: [HTTPConnection] { state.withLock { Array($0.connections.values) } }
+
+    private func waitUntilIdle(atMost limit: Duration) {
+        let end = ContinuousClock.now + limit
+        while connections.contains(where: \.isBusy) {
+            let left = end - ContinuousClock.now
+            if left <= .zero { return }
+            changed.wait(atMost: left)
         }
-        return UInt16(bigEndian: address.sin_port)
-    }
-
-    // MARK: Requests, on the library's thread
-
-    fileprivate func access(
-        _ connection: OpaquePointer, _ url: UnsafePointer<CChar>, _ method: UnsafePointer<CChar>,
-        _ data: UnsafePointer<CChar>?, _ size: UnsafeMutablePointer<Int>,
-        _ slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>
-    ) -> MHD_Result {
-        guard let known = slot.pointee else { return begin(connection, url, method, slot) }
-        let exchange = Unmanaged<HTTPExchange>.fromOpaque(known).takeUnretainedValue()
-        if size.pointee > 0 {
-            guard exchange.refusal == nil else {
-                size.pointee = 0
-                return .YES
-            }
-            guard exchange.append(data, size.pointee, limit: limits.bodyBytes) else { return .NO }
-            size.pointee = 0
-            return .YES
-        }
-        if let answer = exchange.refusal ?? exchange.takeAnswer() { return exchange.queue(answer) }
-        guard !isStopping.changeQuietly({ $0 }) else {
-            return exchange.queue(Problem(503, "stopping", "the node is stopping", remedy: "try again later").response)
-        }
-        guard exchange.handOver() else { return .NO }
-        MHD_suspend_connection(connection)
-        handler(exchange.request, HTTPResponder(exchange))
-        return .YES
-    }
-
-    private func begin(
-        _ connection: OpaquePointer, _ url: UnsafePointer<CChar>, _ method: UnsafePointer<CChar>,
-        _ slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>
-    ) -> MHD_Result {
-        let headers = HTTPHeaders()
-        let argument = Unmanaged.passUnretained(headers).toOpaque()
-        MHD_get_connection_values(connection, .HEADER_KIND, collectValue, argument)
-        let query = HTTPHeaders()
-        MHD_get_connection_values(
-            connection, .GET_ARGUMENT_KIND, collectValue, Unmanaged.passUnretained(query).toOpaque())
-        let exchange = HTTPExchange(
-            connection, method: String(cString: method), url: String(cString: url), headers: headers, query: query,
-            peer: peer(of: connection))
-        exchange.refusal =
-            headers.refusal(isLocal: { if case .unix = endpoint { true } else { false } }(), limits)?.response
-        open.change { $0[ObjectIdentifier(exchange)] = exchange }
-        slot.pointee = Unmanaged.passUnretained(exchange).toOpaque()
-        return .YES
-    }
-
-    private func peer(of connection: OpaquePointer) -> HTTPPeer {
-        guard case .unix = endpoint else { return .network }
-        var pid: pid_t = 0
-        var uid: uid_t = 0
-        guard clinux_peer_credentials(cmhd_descriptor(connection), &pid, &uid) == 0 else { return .network }
-        return .process(uid: uid, pid: pid)
-    }
-
-    fileprivate func finished(_ exchange: HTTPExchange) {
-        exchange.connectionEnded()
-        open.change { $0[ObjectIdentifier(exchange)] = nil }
     }
 }
 
-private let accessed: MHD_AccessHandlerCallback = { server, connection, url, method, _, data, size, slot in
-    guard let server, let connection, let url, let method, let size, let slot else { return .NO }
-    return Unmanaged<HTTPServer>.fromOpaque(server).takeUnretainedValue()
-        .access(connection, url, method, data, size, slot)
+// MARK: libmicrohttpd's callbacks, all on the server's thread
+
+private func coreOf(_ context: UnsafeMutableRawPointer?) -> HTTPCore? {
+    context.map { Unmanaged<HTTPCore>.fromOpaque($0).takeUnretainedValue() }
 }
 
-private let completed: MHD_RequestCompletedCallback = { server, _, slot, _ in
-    guard let server, let known = slot?.pointee else { return }
-    let exchange = Unmanaged<HTTPExchange>.fromOpaque(known).takeUnretainedValue()
-    slot?.pointee = nil
-    Unmanaged<HTTPServer>.fromOpaque(server).takeUnretainedValue().finished(exchange)
+private func connectionOf(_ handle: OpaquePointer?) -> HTTPConnection? {
+    guard let handle, let context = cmhd_connection_context(handle) else { return nil }
+    return Unmanaged<HTTPConnection>.fromOpaque(context).takeUnretainedValue()
 }
 
-private let collectValue: MHD_KeyValueIterator = { argument, _, name, value in
-    guard let argument, let name else { return .NO }
-    Unmanaged<HTTPHeaders>.fromOpaque(argument).takeUnretainedValue()
-        .add(String(cString: name).lowercased(), value.map { String(cString: $0) } ?? "")
-    return .YES
+private func connectionChanged(
+    context: UnsafeMutableRawPointer?, handle: OpaquePointer?, own: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
+    code: MHD_ConnectionNotificationCode
+) {
+    guard let core = coreOf(context), let handle, let own else { return }
+    if code == .CONNECTION_NOTIFY_STARTED {
+        own.pointee = Unmanaged.passRetained(core.opened(handle)).toOpaque()
+    } else if let pointer = own.pointee {
+        own.pointee = nil
+        core.closed(Unmanaged<HTTPConnection>.fromOpaque(pointer).takeRetainedValue())
+    }
 }
 
-/// Answers one request, once, from any thread.
-struct HTTPResponder: Sendable {
-    private let exchange: HTTPExchange
+private func targetArrived(
+    context: UnsafeMutableRawPointer?, target: UnsafePointer<CChar>?, handle: OpaquePointer?
+) -> UnsafeMutableRawPointer? {
+    // Bytes that are not UTF-8 are replaced, and so refused with all others that are not ASCII.
+    connectionOf(handle)?.targetArrived(target.map { String(cString: $0) } ?? "")
+    return nil
+}
 
-    fileprivate init(_ exchange: HTTPExchange) { self.exchange = exchange }
+private func accessArrived(
+    context: UnsafeMutableRawPointer?, handle: OpaquePointer?, path: UnsafePointer<CChar>?,
+    method: UnsafePointer<CChar>?, version: UnsafePointer<CChar>?, upload: UnsafePointer<CChar>?,
+    uploadSize: UnsafeMutablePointer<Int>?, own: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+) -> MHD_Result {
+    guard let connection = connectionOf(handle), let method, let version, let uploadSize else { return .NO }
+    let bytes = UnsafeRawBufferPointer(start: upload, count: uploadSize.pointee)
+    uploadSize.pointee = 0
+    return bytes.withMemoryRebound(to: UInt8.self) {
+        connection.access(method: String(cString: method), version: String(cString: version), upload: $0)
+    }
+}
 
-    func answer(_ response: HTTPResponse) { exchange.answer(response) }
+private func exchangeEnded(
+    context: UnsafeMutableRawPointer?, handle: OpaquePointer?, own: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
+    code: MHD_RequestTerminationCode
+) {
+    connectionOf(handle)?.exchangeEnded()
 }
