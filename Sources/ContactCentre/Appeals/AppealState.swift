@@ -1,0 +1,115 @@
+/// Where an appeal is. Names as in the API.
+package enum AppealState: String, Sendable, Codable, CaseIterable {
+    case received
+    case queuedL1 = "queued_l1"
+    case activeL1 = "active_l1"
+    case escalating
+    case handedOver = "handed_over"
+    case queuedL2 = "queued_l2"
+    case queuedL21 = "queued_l21"
+    case identityCheck = "identity_check"
+    case active
+    case returnedL1 = "returned_l1"
+    case resolved
+    case closed
+
+    /// Nothing more happens to the citizen's question; `resolved` is still closed after 72 h.
+    package var isFinal: Bool { self == .resolved || self == .closed }
+}
+
+/// What can happen to an appeal.
+package enum AppealEvent: String, Sendable, Codable, CaseIterable {
+    case queued
+    case claimed
+    /// Given back by the operator.
+    case released
+    /// The lease has run out.
+    case leaseEnded
+    case resolved
+    case escalated
+    /// The home has applied the escalation.
+    case handedOver
+    /// The home has refused it.
+    case rejected
+    case identityConfirmed
+    case identityRefused
+    case answered
+    case returned
+    case closed
+}
+
+/// Who may make a transition.
+package enum AppealActor: String, Sendable, Codable, CaseIterable {
+    case system
+    case firstLine
+    case secondLine
+    case peer
+}
+
+/// The one table of transitions; anything else is `unknown-transition`.
+package enum AppealTransitions {
+    package struct Edge: Sendable, Hashable {
+        package var from: AppealState
+        package var event: AppealEvent
+        package var to: AppealState
+        package var actor: AppealActor
+        /// Nil: any.
+        package var reason: EscalationReason?
+        /// Nil: any. The line at the home: 2, or 2.1 for MSE PERSONAL.
+        package var line: String?
+    }
+
+    package static let edges: [Edge] = {
+        var edges: [Edge] = []
+        func edge(
+            _ from: AppealState, _ event: AppealEvent, _ to: AppealState, _ actor: AppealActor,
+            reason: EscalationReason? = nil, line: String? = nil
+        ) {
+            edges.append(Edge(from: from, event: event, to: to, actor: actor, reason: reason, line: line))
+        }
+        edge(.received, .queued, .queuedL1, .system)
+        edge(.queuedL1, .claimed, .activeL1, .firstLine)
+        edge(.activeL1, .released, .queuedL1, .firstLine)
+        edge(.activeL1, .leaseEnded, .queuedL1, .system)
+        edge(.activeL1, .resolved, .resolved, .firstLine)
+        edge(.activeL1, .escalated, .escalating, .firstLine)
+        edge(.escalating, .handedOver, .handedOver, .peer)
+        edge(.escalating, .rejected, .queuedL1, .peer)
+        // What the centre keeps of an appeal that is at home elsewhere.
+        edge(.handedOver, .answered, .resolved, .peer)
+        edge(.handedOver, .returned, .returnedL1, .peer)
+        edge(.returnedL1, .queued, .queuedL1, .system)
+        for (line, queue) in [("2", AppealState.queuedL2), ("2.1", .queuedL21)] {
+            edge(.handedOver, .queued, queue, .system, line: line)
+            edge(queue, .claimed, .identityCheck, .secondLine, reason: .personal, line: line)
+            edge(queue, .claimed, .active, .secondLine, reason: .special, line: line)
+            for state in [AppealState.identityCheck, .active] {
+                edge(state, .released, queue, .secondLine, line: line)
+                edge(state, .leaseEnded, queue, .system, line: line)
+            }
+        }
+        edge(.identityCheck, .identityConfirmed, .active, .secondLine)
+        edge(.identityCheck, .identityRefused, .resolved, .secondLine)
+        edge(.active, .answered, .resolved, .secondLine)
+        edge(.active, .returned, .returnedL1, .secondLine)
+        edge(.resolved, .closed, .closed, .system)
+        return edges
+    }()
+
+    /// The state after an event.
+    /// - Throws: `unknown-transition` when the table has no such edge.
+    package static func next(
+        _ state: AppealState, _ event: AppealEvent, reason: EscalationReason?, line: String?
+    ) throws(DomainError) -> AppealState {
+        let edge = edges.first {
+            $0.from == state && $0.event == event && ($0.reason == nil || $0.reason == reason)
+                && ($0.line == nil || $0.line == line)
+        }
+        guard let edge else {
+            throw DomainError(
+                .conflict, "unknown-transition", "an appeal that is \(state.rawValue) cannot be \(event.rawValue)",
+                remedy: "read the appeal again: somebody else may have acted on it")
+        }
+        return edge.to
+    }
+}

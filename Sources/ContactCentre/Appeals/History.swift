@@ -1,0 +1,68 @@
+import Federation
+import FoundationEssentials
+
+/// One thing that was said or typed.
+package struct Utterance: Codable, Sendable, Hashable {
+    package enum Author: String, Codable, Sendable { case citizen, bot, operatorL1 = "operator_l1" }
+
+    /// RFC 3339.
+    package var at: String
+    package var author: Author
+    package var text: String
+
+    package init(at: String, author: Author, text: String) {
+        self.at = at
+        self.author = author
+        self.text = text
+    }
+}
+
+/// What was said before the appeal was taken, bot dialogue included: the bytes that were accepted at intake travel
+/// unchanged to the home.
+package struct History: Sendable, Hashable {
+    package static let mostUtterances = 200
+    package static let mostCharacters = 8_000
+    package static let mostBytes = 128 * 1024
+
+    /// JSON: a list of utterances, sorted keys, encoded once.
+    package let bytes: [UInt8]
+
+    /// - Throws: `history-too-long`, `utterance-too-long`, `history-empty`.
+    package init(_ utterances: [Utterance]) throws(DomainError) {
+        guard !utterances.isEmpty else {
+            throw DomainError(.badInput, "history-empty", "nothing was said", remedy: "send at least one utterance")
+        }
+        guard utterances.count <= History.mostUtterances else {
+            throw DomainError(
+                .tooLarge, "history-too-long", "\(utterances.count) utterances",
+                remedy: "send at most \(History.mostUtterances)")
+        }
+        for (index, utterance) in utterances.enumerated() where utterance.text.count > History.mostCharacters {
+            throw DomainError(
+                .tooLarge, "utterance-too-long", "history[\(index)] has \(utterance.text.count) characters",
+                remedy: "send at most \(History.mostCharacters) an utterance")
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(utterances), data.count <= History.mostBytes else {
+            throw DomainError(
+                .tooLarge, "history-too-long", "the history is longer than \(History.mostBytes) bytes",
+                remedy: "send a shorter one")
+        }
+        bytes = Array(data)
+    }
+
+    /// Bytes that came from another node.
+    package init?(bytes: [UInt8]) {
+        guard bytes.count <= History.mostBytes,
+            let utterances = try? JSONDecoder().decode([Utterance].self, from: Data(bytes)), !utterances.isEmpty,
+            utterances.count <= History.mostUtterances,
+            utterances.allSatisfy({ $0.text.count <= History.mostCharacters })
+        else { return nil }
+        self.bytes = bytes
+    }
+
+    package var utterances: [Utterance] {
+        (try? JSONDecoder().decode([Utterance].self, from: Data(bytes))) ?? []
+    }
+}
