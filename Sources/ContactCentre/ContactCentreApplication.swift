@@ -1,22 +1,51 @@
 package import Federation
 
 /// The contact centre, as the exchange sees it.
-package final class ContactCentreApplication: Application {
-    /// The domain's tables.
-    package static let tables = [Knowledge.table]
+package final class ContactCentreApplication<Outgoing: Sender>: Application {
+    private let desk: Desk<Outgoing>
 
-    package init() {}
+    package init(_ desk: Desk<Outgoing>) { self.desk = desk }
 
     package func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
-        switch envelope.header.kind {
-        case .entry: try Knowledge.apply(envelope.body, in: transaction)
-        case .receipt, .topology, .escalation, .answer, .returned, .status, .probe: throw Rejection("kind-unknown")
+        do {
+            switch envelope.header.kind {
+            case .entry: try Knowledge.apply(envelope.body, in: transaction)
+            case .escalation: try desk.receive(try MessageBody.decode(EscalationBody.self, envelope), in: transaction)
+            case .answer:
+                let body = try MessageBody.decode(AnswerBody.self, envelope)
+                try desk.answered(body, from: envelope.header.stream.origin, in: transaction)
+            case .returned:
+                let body = try MessageBody.decode(ReturnBody.self, envelope)
+                try desk.returned(body, from: envelope.header.stream.origin, in: transaction)
+            case .receipt, .topology, .status, .probe: throw Rejection("kind-unknown")
+            }
+        } catch let error as DomainError {
+            throw Rejection(error.code)
         }
     }
 
-    package func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {}
+    package func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        try settled(envelope) { body in try self.desk.handedOver(body, in: transaction) }
+    }
 
     package func rejected(
         _ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction
-    ) throws(StoreError) {}
+    ) throws(StoreError) {
+        try settled(envelope) { body in try self.desk.takeBack(body, code: code, in: transaction) }
+    }
+
+    /// Of what this node has sent, only escalations change something when they are decided.
+    private func settled(_ envelope: Envelope, _ body: (EscalationBody) throws -> Void) throws(StoreError) {
+        guard envelope.header.kind == .escalation, let message = try? MessageBody.decode(EscalationBody.self, envelope)
+        else { return }
+        do { try body(message) } catch {
+            throw error as? StoreError
+                ?? StoreError(.engine, "a receipt cannot be acted on: \(error)", remedy: "report this as a fault")
+        }
+    }
+}
+
+/// The domain's tables.
+package enum ContactCentreTables {
+    package static let all = [Knowledge.table, .appeals, .text, .events, .queue, .claims, .citizens]
 }

@@ -5,8 +5,12 @@ import Testing
 @Suite("Routing")
 struct RouterTests {
     static func topology(_ name: String) throws -> Topology {
+        try Topology.read(try file(name))
+    }
+
+    static func file(_ name: String) throws -> [UInt8] {
         let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
-        return try Topology.read(try Files.read(root + "/topology/" + name, maximum: 1 << 20))
+        return try Files.read(root + "/topology/" + name, maximum: 1 << 20)
     }
 
     @Test("Each of the 445 pairs has exactly one home, and each route an explanation")

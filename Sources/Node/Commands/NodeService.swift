@@ -21,8 +21,13 @@ enum NodeService {
 
         let folder = NodeFolder(command.operands[0])
         let node = try FederationNode.open(
-            folder, tables: ContactCentreApplication.tables, log: { Log.write($0) },
-            application: { _, _, _ in ContactCentreApplication() })
+            folder, tables: ContactCentreTables.all, log: { Log.write($0) },
+            application: { id, topology, outbox in
+                ContactCentreApplication(
+                    Desk(
+                        node: id, centre: topology.centre ?? id, router: Router(topology), sender: outbox,
+                        random: Random.id128))
+            })
         let routes = AdminAPI(node).routes
         let admin = try HTTPServer(.unix(path: folder.adminSocket), handler: routes.handle)
         node.start()

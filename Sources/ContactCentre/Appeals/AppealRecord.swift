@@ -1,0 +1,136 @@
+package import Federation
+import FoundationEssentials
+
+/// What a node knows of an appeal, without a word of what was said: row of table `appeals`.
+package struct AppealRecord: Codable, Sendable, Hashable {
+    package var id: String
+    package var number: String
+    package var channel: Channel
+    package var site: String?
+    /// Milliseconds since 1970 UTC, like every instant here.
+    package var receivedAt: Int64
+    package var organisation: String
+    package var subject: String
+    package var topic: String?
+    package var state: AppealState
+    /// The node that may act on it; absent while it is on its way.
+    package var owner: String?
+    /// Raised at every hand-over: what comes with a lower one is `stale-owner`.
+    package var ownershipEpoch: Int
+    package var reason: EscalationReason?
+    package var tenancy: String?
+    /// At the home: 2, or 2.1.
+    package var line: String?
+    package var dueAt: Int64?
+    /// How often the second line has given it back.
+    package var returns = 0
+    /// Raised at every claim: what comes under a lower one is `stale-claim`.
+    package var claimNumber = 0
+    /// Its place in its queue: smaller is earlier.
+    package var place: Int64
+    /// When the first line gave it up: 24 h later its text goes from the centre.
+    package var leftFirstLineAt: Int64?
+    package var resolvedAt: Int64?
+    package var outcome: String?
+    package var entry: KnowledgeReference?
+    /// The text of a SPECIAL answer, at the centre.
+    package var answer: String?
+
+    package enum Channel: String, Codable, Sendable, CaseIterable { case voice, chat, form }
+
+    package struct KnowledgeReference: Codable, Sendable, Hashable {
+        package var entry: String
+        package var revision: Int
+
+        package init(entry: String, revision: Int) {
+            self.entry = entry
+            self.revision = revision
+        }
+    }
+}
+
+/// Who is at work on an appeal, and how long: row of table `claims`.
+package struct Claim: Codable, Sendable, Hashable {
+    package var `operator`: String
+    package var number: Int
+    /// Milliseconds since 1970 UTC.
+    package var until: Int64
+}
+
+/// One transition or administrative act: row of table `events`, never changed.
+package struct AppealEventRecord: Codable, Sendable, Hashable {
+    package var appeal: String
+    package var from: AppealState?
+    package var to: AppealState
+    package var event: AppealEvent
+    package var actor: String
+    package var role: AppealActor
+    package var at: Int64
+    package var node: String
+    package var code: String?
+}
+
+extension Table {
+    package static let appeals = Table("appeals")
+    package static let text = Table("text")
+    package static let events = Table("events")
+    package static let queue = Table("queue")
+    package static let claims = Table("claims")
+    package static let citizens = Table("citizens")
+}
+
+/// The rows of appeals, as the operations read and write them.
+enum AppealRows {
+    static func read<Row: Decodable, Transaction: Readable & ~Copyable>(
+        _ type: Row.Type, _ table: Table, _ key: [UInt8], in transaction: borrowing Transaction
+    ) throws(StoreError) -> Row? {
+        guard let bytes = try transaction.get(table, key) else { return nil }
+        do { return try JSONDecoder().decode(type, from: Data(bytes)) } catch {
+            throw StoreError(
+                .damaged, "a row of table \(table.name) cannot be read", remedy: "restore the store from a backup")
+        }
+    }
+
+    static func write(
+        _ row: some Encodable, _ table: Table, _ key: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        guard let data = try? encoder.encode(row) else {
+            throw StoreError(
+                .engine, "a row of table \(table.name) cannot be encoded", remedy: "report this as a fault")
+        }
+        try transaction.put(table, key, Array(data))
+    }
+
+    static var encoder: JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return encoder
+    }
+
+    /// `scope` is `L1` at the centre, a tenancy at a home. Smaller places come first.
+    static func queueKey(_ scope: String, _ place: Int64, _ id: AppealID) -> [UInt8] {
+        var writer = ByteWriter(capacity: 64)
+        writer.append(short: scope)
+        writer.append(UInt64(bitPattern: place) ^ 1 << 63)
+        writer.append(id.bits)
+        return writer.bytes
+    }
+
+    /// The appeals that wait in a scope, first the one that is due first.
+    static func waiting<Transaction: Readable & ~Copyable>(
+        _ scope: String, limit: Int, in transaction: borrowing Transaction
+    ) throws(StoreError) -> [AppealID] {
+        var prefix = ByteWriter(capacity: 32)
+        prefix.append(short: scope)
+        let start = prefix.bytes
+        var found: [AppealID] = []
+        try transaction.scan(.queue, from: start) { key, _ in
+            let key = Array(key)
+            guard found.count < limit, key.starts(with: start), key.count == start.count + 24 else { return false }
+            var reader = ByteReader(key[(start.count + 8)...])
+            if let bits = try? reader.id128() { found.append(AppealID(bits: bits)) }
+            return true
+        }
+        return found
+    }
+}

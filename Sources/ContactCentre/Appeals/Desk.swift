@@ -1,0 +1,151 @@
+package import Federation
+
+/// The contact centre's rules at one node, over its store: every operation is one part of a commit. No clock, no
+/// randomness inside: the instant is the transaction's, random bits are given.
+package struct Desk<Outgoing: Sender>: Sendable {
+    /// A claim lasts so long, and every act renews it.
+    package static var leaseMilliseconds: Int64 { 15 * 60_000 }
+
+    let node: NodeID
+    let centre: NodeID
+    let router: Router
+    let sender: Outgoing
+    /// Random bits for ids of appeals and messages.
+    let random: @Sendable () -> ID128
+
+    package init(
+        node: NodeID, centre: NodeID, router: Router, sender: Outgoing, random: @escaping @Sendable () -> ID128
+    ) {
+        self.node = node
+        self.centre = centre
+        self.router = router
+        self.sender = sender
+        self.random = random
+    }
+
+    // MARK: Rows
+
+    func appeal<Transaction: Readable & ~Copyable>(
+        _ id: AppealID, in transaction: borrowing Transaction
+    ) throws(StoreError) -> AppealRecord? {
+        try AppealRows.read(AppealRecord.self, .appeals, id.key, in: transaction)
+    }
+
+    func save(_ appeal: AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        try AppealRows.write(appeal, .appeals, id.key, in: transaction)
+    }
+
+    /// Makes a transition of the table and writes its event. The row itself is saved by the caller.
+    func move(
+        _ appeal: inout AppealRecord, _ event: AppealEvent, by actor: String, _ role: AppealActor, code: String? = nil,
+        in transaction: borrowing WriteTransaction
+    ) throws {
+        let from = appeal.state
+        appeal.state = try AppealTransitions.next(from, event, reason: appeal.reason, line: appeal.line)
+        let record = AppealEventRecord(
+            appeal: appeal.id, from: from, to: appeal.state, event: event, actor: actor, role: role,
+            at: transaction.now.milliseconds, node: node.text, code: code)
+        var key = ByteWriter(capacity: 8)
+        key.append(try transaction.nextNumber(Array("event".utf8)))
+        try AppealRows.write(record, .events, key.bytes, in: transaction)
+    }
+
+    func enqueue(_ appeal: AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError)
+    {
+        try transaction.put(.queue, AppealRows.queueKey(appeal.tenancy ?? "L1", appeal.place, id), [])
+    }
+
+    // MARK: Claims
+
+    /// Takes an appeal from its queue: the given one, or the first.
+    /// - Throws: `queue-empty`, `not-yours`, `unknown-transition` when somebody else has it.
+    package func claim(
+        _ wanted: AppealID?, by person: Operator, in transaction: borrowing WriteTransaction
+    ) throws -> (AppealRecord, Claim) {
+        guard let id = try wanted ?? AppealRows.waiting(person.scope, limit: 1, in: transaction).first else {
+            throw DomainError(.conflict, "queue-empty", "nothing waits at your desk", remedy: "ask again later")
+        }
+        var appeal = try Access.permit(person, try self.appeal(id, in: transaction), at: node.text)
+        try move(&appeal, .claimed, by: person.name, person.role, in: transaction)
+        appeal.claimNumber += 1
+        let claim = Claim(
+            operator: person.name, number: appeal.claimNumber,
+            until: transaction.now.milliseconds + Desk.leaseMilliseconds)
+        try transaction.delete(.queue, AppealRows.queueKey(person.scope, appeal.place, id))
+        try AppealRows.write(claim, .claims, id.key, in: transaction)
+        try save(appeal, id, in: transaction)
+        return (appeal, claim)
+    }
+
+    /// The appeal, when the person holds the claim; every act renews it.
+    /// - Throws: `stale-claim` when it has run out or belongs to somebody else.
+    func held(
+        _ id: AppealID, claim number: Int, by person: Operator, in transaction: borrowing WriteTransaction
+    ) throws -> AppealRecord {
+        let appeal = try Access.permit(person, try self.appeal(id, in: transaction), at: node.text)
+        guard var claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction), claim.number == number,
+            claim.operator == person.name, claim.until > transaction.now.milliseconds
+        else {
+            throw DomainError(
+                .conflict, "stale-claim", "the claim has run out, or somebody else has the appeal",
+                remedy: "claim it again")
+        }
+        claim.until = transaction.now.milliseconds + Desk.leaseMilliseconds
+        try AppealRows.write(claim, .claims, id.key, in: transaction)
+        return appeal
+    }
+
+    /// Gives an appeal back to its queue, at its place.
+    package func release(
+        _ id: AppealID, claim: Int, by person: Operator, in transaction: borrowing WriteTransaction
+    ) throws -> AppealRecord {
+        var appeal = try held(id, claim: claim, by: person, in: transaction)
+        try move(&appeal, .released, by: person.name, person.role, in: transaction)
+        try letGo(&appeal, id, in: transaction)
+        return appeal
+    }
+
+    private func letGo(_ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws
+    {
+        try transaction.delete(.claims, id.key)
+        try enqueue(appeal, id, in: transaction)
+        try save(appeal, id, in: transaction)
+    }
+
+    /// What time does: leases end, resolved appeals close after 72 h, and the centre's text of an appeal that has left
+    /// the first line goes after 24 h. Called every now and then.
+    package func passTime(in transaction: borrowing WriteTransaction) throws {
+        let now = transaction.now.milliseconds
+        for id in try ids(of: .claims, in: transaction) {
+            guard let claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction), claim.until <= now,
+                var appeal = try appeal(id, in: transaction)
+            else { continue }
+            try move(&appeal, .leaseEnded, by: "system", .system, in: transaction)
+            try letGo(&appeal, id, in: transaction)
+        }
+        for id in try ids(of: .text, in: transaction) {
+            guard node == centre, let appeal = try appeal(id, in: transaction), let left = appeal.leftFirstLineAt,
+                left + 24 * 3_600_000 <= now
+            else { continue }
+            try transaction.delete(.text, id.key)
+        }
+        for id in try ids(of: .appeals, in: transaction) {
+            guard var appeal = try appeal(id, in: transaction), appeal.state == .resolved,
+                let resolved = appeal.resolvedAt,
+                resolved + 72 * 3_600_000 <= now
+            else { continue }
+            try move(&appeal, .closed, by: "system", .system, in: transaction)
+            try save(appeal, id, in: transaction)
+        }
+    }
+
+    private func ids(of table: Table, in transaction: borrowing WriteTransaction) throws(StoreError) -> [AppealID] {
+        var found: [AppealID] = []
+        try transaction.scan(table, from: []) { key, _ in
+            var reader = ByteReader(Array(key))
+            if let bits = try? reader.id128() { found.append(AppealID(bits: bits)) }
+            return true
+        }
+        return found
+    }
+}

@@ -1,0 +1,178 @@
+package import Federation
+
+/// What a channel hands in.
+package struct Intake: Sendable {
+    package var channel: AppealRecord.Channel
+    package var site: String?
+    package var organisation: String
+    package var subject: String
+    package var topic: String?
+    package var history: History
+
+    package init(
+        channel: AppealRecord.Channel, site: String?, organisation: String, subject: String, topic: String?,
+        history: History
+    ) {
+        self.channel = channel
+        self.site = site
+        self.organisation = organisation
+        self.subject = subject
+        self.topic = topic
+        self.history = history
+    }
+}
+
+/// Intake and the first line, at the centre.
+extension Desk {
+    /// Accepts an appeal: said only when its commit is durable.
+    /// - Throws: `unknown-subject` when no home covers the pair.
+    package func accept(_ intake: Intake, in transaction: borrowing WriteTransaction) throws -> AppealRecord {
+        let id = AppealID(at: transaction.now, random: random())
+        let date = Calendar8601.date(transaction.now)
+        guard
+            router.route(organisation: intake.organisation, subject: intake.subject, reason: .personal, on: date) != nil
+        else {
+            throw DomainError(
+                .badInput, "unknown-subject", "no home for \(intake.organisation) \(intake.subject)",
+                remedy: "name a participant and a subject of the topology")
+        }
+        let counter = Int(truncatingIfNeeded: try transaction.nextNumber(Array("appeal-number".utf8)))
+        guard let number = AppealNumber(intake: 0, counter: counter) else {
+            throw DomainError(
+                .conflict, "numbers-used-up", "the counter of appeals is at its end", remedy: "call the makers")
+        }
+        var appeal = AppealRecord(
+            id: id.description, number: number.description, channel: intake.channel, site: intake.site,
+            receivedAt: transaction.now.milliseconds, organisation: intake.organisation, subject: intake.subject,
+            topic: intake.topic, state: .received, owner: node.text, ownershipEpoch: 1,
+            place: transaction.now.milliseconds)
+        try move(&appeal, .queued, by: intake.channel.rawValue, .system, in: transaction)
+        try transaction.put(.text, id.key, intake.history.bytes)
+        try enqueue(appeal, id, in: transaction)
+        try save(appeal, id, in: transaction)
+        return appeal
+    }
+
+    /// Answered by the first line: by an entry of the knowledge, or with a reason why there is none.
+    package func resolve(
+        _ id: AppealID, claim: Int, entry: AppealRecord.KnowledgeReference?, reason: String?, by person: Operator,
+        in transaction: borrowing WriteTransaction
+    ) throws -> AppealRecord {
+        var appeal = try held(id, claim: claim, by: person, in: transaction)
+        guard (entry == nil) != (reason == nil) else {
+            throw DomainError(
+                .badInput, "entry-or-reason",
+                "an answer names an entry of the knowledge, or a reason why there is none",
+                remedy: "send one of the two")
+        }
+        try move(&appeal, .resolved, by: person.name, person.role, code: reason, in: transaction)
+        appeal.entry = entry
+        appeal.outcome = "first-line"
+        appeal.resolvedAt = transaction.now.milliseconds
+        appeal.leftFirstLineAt = transaction.now.milliseconds
+        try transaction.delete(.claims, id.key)
+        try save(appeal, id, in: transaction)
+        return appeal
+    }
+
+    /// Hands an appeal with its whole history to the tenancy of its route. From this commit on nobody acts on it here.
+    /// - Throws: `home-not-live`: it stays where it is.
+    package func escalate(
+        _ id: AppealID, claim: Int, reason: EscalationReason, by person: Operator,
+        in transaction: borrowing WriteTransaction
+    ) throws -> AppealRecord {
+        var appeal = try held(id, claim: claim, by: person, in: transaction)
+        let date = Calendar8601.date(transaction.now)
+        guard
+            let route = router.route(
+                organisation: appeal.organisation, subject: appeal.subject, reason: reason, on: date),
+            let history = try transaction.get(.text, id.key)
+        else { throw Access.refusal }
+        guard route.isLive else {
+            throw DomainError(
+                .conflict, "home-not-live", route.explanation,
+                remedy: route.tenancy.fallback ?? "keep it, and try later")
+        }
+        appeal.reason = reason
+        try move(&appeal, .escalated, by: person.name, person.role, code: reason.rawValue, in: transaction)
+        appeal.ownershipEpoch += 1
+        appeal.owner = nil
+        appeal.tenancy = route.tenancy.id
+        appeal.leftFirstLineAt = transaction.now.milliseconds
+        let body = EscalationBody(appeal, history: history)
+        try sender.send(
+            .escalation, id: random(), to: route.node.id, body: try MessageBody.encode(body), in: transaction)
+        try transaction.delete(.claims, id.key)
+        try save(appeal, id, in: transaction)
+        return appeal
+    }
+
+    // MARK: What comes back
+
+    /// The home has applied the escalation.
+    func handedOver(_ body: EscalationBody, in transaction: borrowing WriteTransaction) throws {
+        guard let id = AppealID(body.id), var appeal = try appeal(id, in: transaction),
+            appeal.ownershipEpoch == body.ownershipEpoch, appeal.state == .escalating
+        else { return }  // its answer may have come before the receipt
+        try move(&appeal, .handedOver, by: body.tenancy, .peer, in: transaction)
+        try save(appeal, id, in: transaction)
+    }
+
+    /// The home has refused it: the appeal is the centre's again.
+    func takeBack(_ body: EscalationBody, code: String, in transaction: borrowing WriteTransaction) throws {
+        guard let id = AppealID(body.id), var appeal = try appeal(id, in: transaction),
+            appeal.ownershipEpoch == body.ownershipEpoch
+        else { return }
+        try move(&appeal, .rejected, by: body.tenancy, .peer, code: code, in: transaction)
+        try ownAgain(&appeal, id, history: Array(body.history.utf8), in: transaction)
+    }
+
+    func answered(_ body: AnswerBody, from home: NodeID, in transaction: borrowing WriteTransaction) throws {
+        var (id, appeal) = try away(body.id, body.ownershipEpoch, home, in: transaction)
+        try move(&appeal, .answered, by: home.text, .peer, code: body.outcome, in: transaction)
+        appeal.outcome = body.outcome
+        appeal.answer = appeal.reason == .special ? body.text : nil
+        appeal.resolvedAt = body.at
+        try save(appeal, id, in: transaction)
+        _ = id
+    }
+
+    func returned(_ body: ReturnBody, from home: NodeID, in transaction: borrowing WriteTransaction) throws {
+        var (id, appeal) = try away(body.id, body.ownershipEpoch - 1, home, in: transaction)
+        guard History(bytes: Array(body.history.utf8)) != nil else { throw Rejection("body-invalid") }
+        try move(&appeal, .returned, by: home.text, .peer, code: body.code, in: transaction)
+        try move(&appeal, .queued, by: "system", .system, in: transaction)
+        appeal.returns += 1
+        try ownAgain(&appeal, id, history: Array(body.history.utf8), in: transaction)
+    }
+
+    /// An appeal that is at a home: what that home says of it under the epoch that it was given.
+    private func away(
+        _ text: String, _ epoch: Int, _ home: NodeID, in transaction: borrowing WriteTransaction
+    ) throws -> (AppealID, AppealRecord) {
+        guard let id = AppealID(text), var appeal = try appeal(id, in: transaction) else {
+            throw Rejection("unknown-appeal")
+        }
+        guard appeal.ownershipEpoch == epoch, appeal.state == .escalating || appeal.state == .handedOver,
+            router.node(of: appeal.tenancy ?? "") == home
+        else { throw Rejection("stale-owner") }
+        // The answer may overtake the receipt: the home has it, or it could not answer.
+        if appeal.state == .escalating { try move(&appeal, .handedOver, by: home.text, .peer, in: transaction) }
+        return (id, appeal)
+    }
+
+    /// At the front of the first line's queue, with its text.
+    private func ownAgain(
+        _ appeal: inout AppealRecord, _ id: AppealID, history: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws {
+        appeal.ownershipEpoch += 1
+        appeal.owner = node.text
+        appeal.tenancy = nil
+        appeal.reason = nil
+        appeal.leftFirstLineAt = nil
+        appeal.place = Int64.min + transaction.now.milliseconds
+        try transaction.put(.text, id.key, history)
+        try enqueue(appeal, id, in: transaction)
+        try save(appeal, id, in: transaction)
+    }
+}

@@ -1,0 +1,82 @@
+import Federation
+import FoundationEssentials
+
+/// An appeal on its way to its home. The history travels as the text that was accepted: its bytes do not change.
+struct EscalationBody: Codable, Sendable, Hashable {
+    var format = 1
+    var id: String
+    var number: String
+    var channel: AppealRecord.Channel
+    var site: String?
+    var receivedAt: Int64
+    var organisation: String
+    var subject: String
+    var topic: String?
+    var reason: EscalationReason
+    var tenancy: String
+    var ownershipEpoch: Int
+    var returns: Int
+    var history: String
+
+    init(_ appeal: AppealRecord, history: [UInt8]) {
+        id = appeal.id
+        number = appeal.number
+        channel = appeal.channel
+        site = appeal.site
+        receivedAt = appeal.receivedAt
+        organisation = appeal.organisation
+        subject = appeal.subject
+        topic = appeal.topic
+        reason = appeal.reason ?? .personal
+        tenancy = appeal.tenancy ?? ""
+        ownershipEpoch = appeal.ownershipEpoch
+        returns = appeal.returns
+        self.history = String(decoding: history, as: UTF8.self)
+    }
+}
+
+/// What became of an escalated appeal. `text` only of a SPECIAL one: of a PERSONAL one it stays at home.
+struct AnswerBody: Codable, Sendable, Hashable {
+    var format = 1
+    var id: String
+    var ownershipEpoch: Int
+    /// `answered` or `refused` (the identity was not confirmed).
+    var outcome: String
+    var at: Int64
+    var text: String?
+}
+
+/// An appeal given back to the first line, with its history: the centre may have let go of it.
+struct ReturnBody: Codable, Sendable, Hashable {
+    var format = 1
+    var id: String
+    /// The centre's, from now on.
+    var ownershipEpoch: Int
+    var code: String
+    var history: String
+}
+
+enum MessageBody {
+    static func encode(_ body: some Encodable) throws(StoreError) -> EnvelopeBody {
+        guard let data = try? AppealRows.encoder.encode(body) else {
+            throw StoreError(.engine, "a message cannot be encoded", remedy: "report this as a fault")
+        }
+        return EnvelopeBody(bytes: Array(data))
+    }
+
+    /// - Throws: `body-invalid`, which goes back to the origin.
+    static func decode<Body: Decodable>(_ type: Body.Type, _ envelope: Envelope) throws(Rejection) -> Body {
+        guard let body = try? JSONDecoder().decode(type, from: Data(envelope.body.bytes)) else {
+            throw Rejection("body-invalid")
+        }
+        return body
+    }
+}
+
+/// Days of the calendar, in UTC, for dated homes.
+enum Calendar8601 {
+    static func date(_ instant: Timestamp) -> String {
+        let parts = Date(timeIntervalSince1970: Double(instant.milliseconds) / 1000).ISO8601Format()
+        return String(parts.prefix(10))
+    }
+}

@@ -1,0 +1,44 @@
+/// A person at a desk, and what the desk is for.
+package struct Operator: Sendable, Hashable {
+    package enum Desk: Sendable, Hashable {
+        /// At the centre: any subject, any organisation.
+        case firstLine
+        /// At a home: one tenancy, the lines 2 or 2.1 of it.
+        case secondLine(tenancy: String, line: String)
+    }
+
+    package var name: String
+    package var desk: Desk
+
+    package init(name: String, desk: Desk) {
+        self.name = name
+        self.desk = desk
+    }
+
+    var role: AppealActor { if case .firstLine = desk { .firstLine } else { .secondLine } }
+
+    /// The queue that this desk works on.
+    var scope: String {
+        switch desk {
+        case .firstLine: "L1"
+        case .secondLine(let tenancy, _): tenancy
+        }
+    }
+}
+
+/// The one door: what a person may touch. What is not allowed and what does not exist get the same answer.
+enum Access {
+    static let refusal = DomainError(
+        .notYours, "not-yours", "there is no such appeal at your desk", remedy: "check the number; ask your supervisor")
+
+    static func permit(_ person: Operator, _ appeal: AppealRecord?, at node: String) throws(DomainError) -> AppealRecord
+    {
+        guard let appeal else { throw refusal }
+        switch person.desk {
+        case .firstLine: guard appeal.tenancy == nil || appeal.owner == node else { throw refusal }
+        case .secondLine(let tenancy, let line):
+            guard appeal.tenancy == tenancy, appeal.line == line, appeal.owner == node else { throw refusal }
+        }
+        return appeal
+    }
+}

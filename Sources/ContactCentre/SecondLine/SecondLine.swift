@@ -1,0 +1,165 @@
+package import Federation
+
+/// Who the citizen is, as the second line has found out: row of table `citizens`, in the home only.
+package struct CitizenRecord: Codable, Sendable, Hashable, CustomStringConvertible {
+    package var name: String
+    /// ISO 8601.
+    package var birthDate: String
+    package var snils: String
+    package var phone: String?
+    package var address: String?
+
+    package init(name: String, birthDate: String, snils: String, phone: String?, address: String?) {
+        self.name = name
+        self.birthDate = birthDate
+        self.snils = snils
+        self.phone = phone
+        self.address = address
+    }
+
+    package var description: String { "CitizenRecord(…)" }
+}
+
+/// The second line and line 2.1, at an appeal's home.
+extension Desk {
+    /// The appeals that wait at a desk, first the one that is due first.
+    package func list(
+        for person: Operator, limit: Int, in transaction: borrowing ReadTransaction
+    ) throws(StoreError) -> [AppealRecord] {
+        var found: [AppealRecord] = []
+        for id in try AppealRows.waiting(person.scope, limit: limit, in: transaction) {
+            guard let appeal = try appeal(id, in: transaction), case .success = permitted(person, appeal) else {
+                continue
+            }
+            found.append(appeal)
+        }
+        return found
+    }
+
+    private func permitted(_ person: Operator, _ appeal: AppealRecord) -> Result<AppealRecord, DomainError> {
+        Result { () throws(DomainError) in try Access.permit(person, appeal, at: node.text) }
+    }
+
+    /// An escalation has come: from this commit on the appeal is at home here.
+    func receive(_ body: EscalationBody, in transaction: borrowing WriteTransaction) throws {
+        guard let id = AppealID(body.id), let history = History(bytes: Array(body.history.utf8)),
+            body.ownershipEpoch > 1
+        else { throw Rejection("body-invalid") }
+        guard let tenancy = router.tenancy(body.tenancy), tenancy.node == node else { throw Rejection("wrong-home") }
+        let known = try appeal(id, in: transaction)
+        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch else { throw Rejection("stale-owner") }
+        let due = transaction.now.milliseconds + Int64(tenancy.dueMinutes) * 60_000
+        var appeal = AppealRecord(
+            id: body.id, number: body.number, channel: body.channel, site: body.site, receivedAt: body.receivedAt,
+            organisation: body.organisation, subject: body.subject, topic: body.topic, state: .handedOver,
+            owner: node.text, ownershipEpoch: body.ownershipEpoch, reason: body.reason, tenancy: body.tenancy,
+            line: body.reason == .personal && tenancy.lines.contains("2.1") ? "2.1" : "2", dueAt: due,
+            returns: body.returns, claimNumber: known?.claimNumber ?? 0, place: due)
+        try move(&appeal, .queued, by: "system", .system, in: transaction)
+        try transaction.put(.text, id.key, history.bytes)
+        try enqueue(appeal, id, in: transaction)
+        try save(appeal, id, in: transaction)
+    }
+
+    /// The identity is confirmed: a citizen record is made, in the tenancy's own rows.
+    /// - Throws: `bad-snils`, `bad-citizen`.
+    package func confirmIdentity(
+        _ id: AppealID, claim: Int, citizen: CitizenRecord, by person: Operator,
+        in transaction: borrowing WriteTransaction
+    ) throws -> AppealRecord {
+        var appeal = try held(id, claim: claim, by: person, in: transaction)
+        guard let snils = SNILS(citizen.snils) else {
+            throw DomainError(.badInput, "bad-snils", "the number does not pass its check", remedy: "ask for it again")
+        }
+        guard (1...200).contains(citizen.name.count), citizen.birthDate.utf8.count == 10,
+            (citizen.phone ?? "").count <= 32, (citizen.address ?? "").count <= 500
+        else {
+            throw DomainError(
+                .badInput, "bad-citizen", "a field of the citizen is empty or too long",
+                remedy: "name up to 200 characters, birth date YYYY-MM-DD, phone up to 32, address up to 500")
+        }
+        try move(&appeal, .identityConfirmed, by: person.name, person.role, in: transaction)
+        var kept = citizen
+        kept.snils = snils.digits
+        var key = ByteWriter(capacity: 48)
+        key.append(short: appeal.tenancy ?? "")
+        key.append(id.bits)
+        try AppealRows.write(kept, .citizens, key.bytes, in: transaction)
+        try save(appeal, id, in: transaction)
+        return appeal
+    }
+
+    /// The identity could not be confirmed: the appeal ends, and the centre hears only that.
+    package func refuseIdentity(
+        _ id: AppealID, claim: Int, by person: Operator, in transaction: borrowing WriteTransaction
+    ) throws -> AppealRecord {
+        var appeal = try held(id, claim: claim, by: person, in: transaction)
+        try move(&appeal, .identityRefused, by: person.name, person.role, in: transaction)
+        try conclude(&appeal, id, outcome: "refused", text: nil, in: transaction)
+        return appeal
+    }
+
+    /// The citizen has the answer, by call or letter. Its text stays here; of a SPECIAL one it goes to the centre too.
+    package func answer(
+        _ id: AppealID, claim: Int, text: String, delivery: String, by person: Operator,
+        in transaction: borrowing WriteTransaction
+    ) throws -> AppealRecord {
+        var appeal = try held(id, claim: claim, by: person, in: transaction)
+        guard (1...History.mostCharacters).contains(text.count), ["call", "letter"].contains(delivery) else {
+            throw DomainError(
+                .badInput, "bad-answer", "the answer is empty or too long, or its delivery is not known",
+                remedy: "send up to 8,000 characters, delivered by call or letter")
+        }
+        try move(&appeal, .answered, by: person.name, person.role, code: delivery, in: transaction)
+        appeal.answer = text
+        try conclude(&appeal, id, outcome: "answered", text: appeal.reason == .special ? text : nil, in: transaction)
+        return appeal
+    }
+
+    private func conclude(
+        _ appeal: inout AppealRecord, _ id: AppealID, outcome: String, text: String?,
+        in transaction: borrowing WriteTransaction
+    ) throws {
+        appeal.outcome = outcome
+        appeal.resolvedAt = transaction.now.milliseconds
+        let body = AnswerBody(
+            id: appeal.id, ownershipEpoch: appeal.ownershipEpoch, outcome: outcome, at: transaction.now.milliseconds,
+            text: text)
+        try sender.send(.answer, id: random(), to: centre, body: try MessageBody.encode(body), in: transaction)
+        try transaction.delete(.claims, id.key)
+        try save(appeal, id, in: transaction)
+    }
+
+    /// Not a matter of this line: back to the first, at the front of its queue, with its history. At most twice.
+    /// - Throws: `too-many-returns`.
+    package func giveBack(
+        _ id: AppealID, claim: Int, code: String, by person: Operator, in transaction: borrowing WriteTransaction
+    ) throws -> AppealRecord {
+        var appeal = try held(id, claim: claim, by: person, in: transaction)
+        guard appeal.returns < 2 else {
+            throw DomainError(
+                .conflict, "too-many-returns", "it has been given back twice already",
+                remedy: "answer it, or ask a supervisor")
+        }
+        guard let history = try transaction.get(.text, id.key) else { throw Access.refusal }
+        try move(&appeal, .returned, by: person.name, person.role, code: code, in: transaction)
+        appeal.ownershipEpoch += 1
+        appeal.owner = nil
+        let body = ReturnBody(
+            id: appeal.id, ownershipEpoch: appeal.ownershipEpoch, code: code,
+            history: String(decoding: history, as: UTF8.self))
+        try sender.send(.returned, id: random(), to: centre, body: try MessageBody.encode(body), in: transaction)
+        try transaction.delete(.claims, id.key)
+        try transaction.delete(.text, id.key)
+        try save(appeal, id, in: transaction)
+        return appeal
+    }
+
+    /// The history as this node has it.
+    package func history<Transaction: Readable & ~Copyable>(
+        of id: AppealID, for person: Operator, in transaction: borrowing Transaction
+    ) throws -> [UInt8] {
+        _ = try Access.permit(person, try appeal(id, in: transaction), at: node.text)
+        return try transaction.get(.text, id.key) ?? []
+    }
+}
