@@ -47,5 +47,7 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
 
 /// The domain's tables.
 package enum ContactCentreTables {
-    package static let all = [Knowledge.table, .appeals, .text, .events, .queue, .claims, .citizens]
+    package static let all = [
+        Knowledge.table, .appeals, .text, .events, .queue, .claims, .citizens, .operators, .channels, .idempotency,
+    ]
 }

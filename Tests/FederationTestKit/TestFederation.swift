@@ -48,7 +48,8 @@ package final class TestFederation {
         for (index, name) in nodes.enumerated() {
             let segment = index == 0 ? "centre" : "oszn"
             let place = NodeFolder(folder.path + "/" + name)
-            let request = try place.create(NodeSettings(node: name, segment: segment, federation: "ekc.test"))
+            let request = try place.create(
+                NodeSettings(node: name, segment: segment, federation: "ekc.test", anyPorts: true))
             let answer = try Authority(folder.path + "/ca-" + segment).issue(request, now: Clocks.wall())
             try place.install(answer)
             try pins.add(answer)

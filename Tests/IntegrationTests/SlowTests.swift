@@ -26,7 +26,8 @@ struct SlowTests {
                 let authority = try Authority.create(
                     folder.path + "/ca-" + segment, segment: segment, federation: "ekc.test")
                 let place = NodeFolder(folder.path + "/" + name)
-                let request = try place.create(NodeSettings(node: name, segment: segment, federation: "ekc.test"))
+                let request = try place.create(
+                    NodeSettings(node: name, segment: segment, federation: "ekc.test", anyPorts: true))
                 let answer = try authority.issue(request, now: Clocks.wall())
                 try place.install(answer)
                 try pins.add(answer)

@@ -155,11 +155,11 @@ extension Desk {
         return appeal
     }
 
-    /// The history as this node has it.
-    package func history<Transaction: Readable & ~Copyable>(
-        of id: AppealID, for person: Operator, in transaction: borrowing Transaction
-    ) throws -> [UInt8] {
-        _ = try Access.permit(person, try appeal(id, in: transaction), at: node.text)
-        return try transaction.get(.text, id.key) ?? []
+    /// An appeal and its history, as this node has them.
+    package func show<Transaction: Readable & ~Copyable>(
+        _ id: AppealID, for person: Operator, in transaction: borrowing Transaction
+    ) throws -> (AppealRecord, [UInt8]) {
+        let appeal = try Access.permit(person, try appeal(id, in: transaction), at: node.text)
+        return (appeal, try transaction.get(.text, id.key) ?? [])
     }
 }

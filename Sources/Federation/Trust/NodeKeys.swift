@@ -9,13 +9,20 @@ package struct NodeSettings: TrustRecord, Equatable {
     package var federation: String
     /// Bytes the store may fill; absent: 64 GiB.
     package var quotaBytes: Int?
+    /// Ports on loopback of the operators' and the channels' listener; absent: 7411 and 7412, 0: any that is free.
+    package var operatorsPort: UInt16?
+    package var publicPort: UInt16?
     /// The topology, when it is not `topology.json` in the node's folder.
     package var topology: String?
 
-    package init(node: String, segment: String, federation: String) {
+    package init(node: String, segment: String, federation: String, anyPorts: Bool = false) {
         self.node = node
         self.segment = segment
         self.federation = federation
+        if anyPorts {
+            operatorsPort = 0
+            publicPort = 0
+        }
     }
 }
 

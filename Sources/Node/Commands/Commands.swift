@@ -35,6 +35,8 @@ enum Commands {
                 Option(name: "node", value: "ID", help: "the node's name in the topology"),
                 Option(name: "segment", value: "SEGMENT", help: "its segment"),
                 Option(name: "federation", value: "NAME", help: "the federation"),
+                Option(
+                    name: "any-ports", help: "listen for operators and channels on any free port, not 7411 and 7412"),
                 Option(name: "answer", value: "FILE", help: "install what the authority answered"),
                 Option(name: "new-incarnation", help: "the way out of node-rewound: go on as a new life of the store"),
                 Option(name: "reason", value: "TEXT", help: "why, with --new-incarnation; it is kept"),
@@ -69,6 +71,24 @@ enum Commands {
                 Option(name: "size", value: "BYTES", help: "bytes of each; 100 unless told"),
                 Option(name: "group", value: "N", help: "accepted together; 1 unless told"),
                 Option(name: "no-wait", help: "return when they are accepted"), CommandSpec.json,
+            ]),
+        CommandSpec(
+            path: ["operator", "add"], summary: "name a person at a desk, and write the person's token to a file",
+            operands: [directory, Operand(name: "NAME", help: "[a-z0-9-]{1,32}")],
+            options: [
+                Option(name: "organisation", value: "ORG", help: "the participant, with --line 1"),
+                Option(name: "tenancy", value: "T", help: "the tenancy, with --line 2 or 2.1"),
+                Option(name: "line", value: "LINE", help: "1, 2 or 2.1"),
+                Option(name: "token-file", value: "FILE", help: "where to write the token; it is shown nowhere else"),
+                CommandSpec.json,
+            ]),
+        CommandSpec(
+            path: ["channel", "add"], summary: "name a channel at the centre, and write its token to a file",
+            operands: [directory, Operand(name: "NAME", help: "[a-z0-9-]{1,32}")],
+            options: [
+                Option(name: "kind", value: "KIND", help: "voice, chat or form"),
+                Option(name: "token-file", value: "FILE", help: "where to write the token; it is shown nowhere else"),
+                CommandSpec.json,
             ]),
         CommandSpec(
             path: ["knowledge", "import"], summary: "take entries from a file as drafts, at the centre",
@@ -121,6 +141,8 @@ enum Commands {
         case ["topology", "routes"]: return try TopologyCommands.routes(command)
         case ["topology", "pin"]: return try KeyCommands.pin(command)
         case ["link", "probe"]: return try NodeCommands.probe(command)
+        case ["operator", "add"]: return try AccountCommands.addOperator(command)
+        case ["channel", "add"]: return try AccountCommands.addChannel(command)
         case ["knowledge", "import"]: return try KnowledgeCommands.importFile(command)
         case ["knowledge", "publish"]: return try KnowledgeCommands.publish(command)
         case ["knowledge", "show"]: return try KnowledgeCommands.show(command)

@@ -39,7 +39,7 @@ enum KeyCommands {
         }
         let settings = NodeSettings(
             node: try command.required("node"), segment: try command.required("segment"),
-            federation: try command.required("federation"))
+            federation: try command.required("federation"), anyPorts: command.flags.contains("any-ports"))
         guard NodeID(settings.node) != nil else {
             throw FederationError("bad-node-name", "\"\(settings.node)\"", remedy: "use a name of [a-z0-9-]{1,32}")
         }

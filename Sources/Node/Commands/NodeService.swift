@@ -20,24 +20,44 @@ enum NodeService {
         signal(SIGPIPE, SIG_IGN)
 
         let folder = NodeFolder(command.operands[0])
+        let made = Monitor<Desk<Outbox>?>(nil)
         let node = try FederationNode.open(
             folder, tables: ContactCentreTables.all, log: { Log.write($0) },
             application: { id, topology, outbox in
-                ContactCentreApplication(
-                    Desk(
-                        node: id, centre: topology.centre ?? id, router: Router(topology), sender: outbox,
-                        random: Random.id128))
+                let desk = Desk(
+                    node: id, centre: topology.centre ?? id, router: Router(topology), sender: outbox,
+                    random: Random.id128)
+                made.change { $0 = desk }
+                return ContactCentreApplication(desk)
             })
+        guard let desk = made.changeQuietly({ $0 }) else { preconditionFailure("made while opening") }
         let routes = AdminAPI(node).routes
         let admin = try HTTPServer(.unix(path: folder.adminSocket), handler: routes.handle)
+        let door = DeskDoor(node: node, desk: desk)
+        let operators = try HTTPServer(
+            .tcp(host: "127.0.0.1", port: node.settings.operatorsPort ?? 7411),
+            handler: OperatorAPI(door: door).routes.handle)
+        let channels =
+            node.topology.centre == node.id
+            ? try HTTPServer(
+                .tcp(host: "127.0.0.1", port: node.settings.publicPort ?? 7412),
+                handler: PublicAPI(door: door).routes.handle)
+            : nil
+        let clock = DeskClock(node, desk)
         node.start()
         Output.line(
             String(
-                decoding: Output.encode(Ready(node: node.id.text, link: node.links.port, admin: folder.adminSocket)),
+                decoding: Output.encode(
+                    Ready(
+                        node: node.id.text, link: node.links.port, admin: folder.adminSocket, operators: operators.port,
+                        channels: channels?.port)),
                 as: UTF8.self))
         var received: Int32 = 0
         sigwait(&stopSignals, &received)
         Log.write(LinkLoop.Event(code: "stopping", peer: nil, detail: "signal \(received)"))
+        channels?.stop()
+        operators.stop()
+        clock.stop()
         admin.stop()
         node.stop()
         return 0
@@ -50,7 +70,31 @@ enum NodeService {
         /// The port on which links are accepted.
         var link: UInt16?
         var admin: String
+        /// Ports of the operators' and the channels' listener, on loopback.
+        var operators: UInt16?
+        var channels: UInt16?
     }
+}
+
+/// Lets time pass for appeals: leases, closing, the text that must go. Once a minute.
+private final class DeskClock: Sendable {
+    private let stopping = Monitor(false)
+
+    init(_ node: FederationNode, _ desk: Desk<Outbox>) {
+        Threads.start("desk-clock") { [stopping] in
+            while stopping.wait(milliseconds: 60_000, until: { $0 }, then: { _ in true }) == nil {
+                node.store.submit(.essential) { transaction in
+                    try desk.passTime(in: transaction)
+                } completion: { result in
+                    if case .failure(let error) = result {
+                        Log.write(LinkLoop.Event(code: "time-failed", peer: nil, detail: "\(type(of: error))"))
+                    }
+                }
+            }
+        }
+    }
+
+    func stop() { stopping.change { $0 = true } }
 }
 
 /// JSON lines on standard error, without personal data.

@@ -222,7 +222,8 @@ struct Demo {
         var pins = Pins(federation: Demo.federation)
         for (name, segment) in Demo.members {
             let folder = node(name).folder
-            let request = try folder.create(NodeSettings(node: name, segment: segment, federation: Demo.federation))
+            let request = try folder.create(
+                NodeSettings(node: name, segment: segment, federation: Demo.federation, anyPorts: true))
             let answer = try Authority(directory + "/authority-" + segment).issue(request, now: Clocks.wall())
             try folder.install(answer)
             try pins.add(answer)

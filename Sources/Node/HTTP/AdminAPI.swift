@@ -49,6 +49,23 @@ struct AdminAPI {
         var applied: UInt64
     }
 
+    struct NewOperator: Codable, APIRequest {
+        static let fields: Set = ["name", "organisation", "tenancy", "line", "tokenDigest"]
+        var name: String
+        var organisation: String?
+        var tenancy: String?
+        var line: String
+        /// BLAKE2b-256 of the token's text, in hex.
+        var tokenDigest: String
+    }
+
+    struct NewChannel: Codable, APIRequest {
+        static let fields: Set = ["name", "kind", "tokenDigest"]
+        var name: String
+        var kind: String
+        var tokenDigest: String
+    }
+
     struct Count: Codable {
         var count: Int
     }
@@ -87,7 +104,59 @@ struct AdminAPI {
             }
             return .json(found)
         }
+        admitted(&routes, "POST", "/api/v1/operators") { .json(try AdminAPI.addOperator($0, node)) }
+        admitted(&routes, "POST", "/api/v1/channels") { .json(try AdminAPI.addChannel($0, node)) }
         return routes
+    }
+
+    private static func digest(_ text: String) throws(Problem) -> [UInt8] {
+        guard let digest = Hex.decode(text, count: 32) else {
+            throw Problem(400, "bad-field", "tokenDigest is not 32 bytes in hex.", remedy: "Use ekc operator add.")
+        }
+        return digest
+    }
+
+    private static func addOperator(_ request: HTTPRequest, _ node: FederationNode) throws -> Count {
+        let new = try JSONBody.decode(NewOperator.self, from: request.body)
+        let digest = try digest(new.tokenDigest)
+        let desk: Operator.Desk
+        switch (new.line, new.tenancy) {
+        case ("1", nil):
+            guard node.topology.centre == node.id else {
+                throw Problem(409, "not-the-centre", "Line 1 is at the centre.", remedy: "Add the operator there.")
+            }
+            desk = .firstLine
+        case ("2", let tenancy?), ("2.1", let tenancy?):
+            guard let known = node.topology.tenancy(tenancy), known.node == node.id, known.lines.contains(new.line)
+            else {
+                throw Problem(
+                    409, "no-such-tenancy", "\(tenancy) has no line \(new.line) at \(node.id).",
+                    remedy: "Name a tenancy of this node's, and a line of it.")
+            }
+            desk = .secondLine(tenancy: tenancy, line: new.line)
+        default:
+            throw Problem(
+                400, "bad-field", "The line does not go with the tenancy.",
+                remedy: "Send line 1 without a tenancy, or line 2 or 2.1 with one.")
+        }
+        let person = Operator(name: new.name, desk: desk)
+        try node.store.write(.essential) { transaction in
+            try Accounts.add(person, organisation: new.organisation, tokenDigest: digest, in: transaction)
+        }
+        return Count(count: 1)
+    }
+
+    private static func addChannel(_ request: HTTPRequest, _ node: FederationNode) throws -> Count {
+        let new = try JSONBody.decode(NewChannel.self, from: request.body)
+        let digest = try digest(new.tokenDigest)
+        try requireCentre(node)
+        guard let kind = AppealRecord.Channel(rawValue: new.kind) else {
+            throw Problem(400, "bad-field", "\(new.kind) is no kind of channel.", remedy: "Use voice, chat or form.")
+        }
+        try node.store.write(.essential) { transaction in
+            try Accounts.addChannel(new.name, kind: kind, tokenDigest: digest, in: transaction)
+        }
+        return Count(count: 1)
     }
 
     /// A route for root and the user that runs the node, and nobody else.

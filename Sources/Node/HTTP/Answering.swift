@@ -1,3 +1,4 @@
+import ContactCentre
 import Federation
 
 extension Problem {
@@ -9,6 +10,16 @@ extension Problem {
             self.init(503, error.code.rawValue, error.detail, remedy: error.remedy, retryAfter: 5)
         case let error as StoreError where error.code == .tooLarge:
             self.init(413, error.code.rawValue, error.detail, remedy: error.remedy)
+        case let error as DomainError:
+            let status =
+                switch error.kind {
+                case .badInput: 400
+                case .notYours: 403
+                case .conflict: 409
+                case .tooLarge: 413
+                case .keyReused: 422
+                }
+            self.init(status, error.code, error.detail, remedy: error.remedy)
         case let error as FederationError: self.init(error, status: 409)
         default: self.init(500, "internal", "The node could not do this.", remedy: "See the node's log.")
         }

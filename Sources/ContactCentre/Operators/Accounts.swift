@@ -1,0 +1,131 @@
+package import Federation
+
+extension Table {
+    package static let operators = Table("operators")
+    package static let channels = Table("channels")
+    package static let idempotency = Table("idempotency")
+}
+
+/// Who may speak at the listeners: named people, and channels. A token is 256 random bits, kept as its BLAKE2b-256.
+package enum Accounts {
+    private struct Person: Codable {
+        var name: String
+        var organisation: String?
+        var tenancy: String?
+        var line: String
+    }
+
+    private struct ChannelAccount: Codable {
+        var name: String
+        var kind: AppealRecord.Channel
+    }
+
+    /// - Throws: `operator-exists`.
+    package static func add(
+        _ person: Operator, organisation: String?, tokenDigest: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws {
+        try require(name: person.name)
+        let named = Array("name/\(person.name)".utf8)
+        guard try transaction.get(.operators, named) == nil else {
+            throw DomainError(
+                .conflict, "operator-exists", "\(person.name) is an operator already", remedy: "choose another name")
+        }
+        var row = Person(name: person.name, organisation: organisation, tenancy: nil, line: "1")
+        if case .secondLine(let tenancy, let line) = person.desk {
+            row.tenancy = tenancy
+            row.line = line
+        }
+        try transaction.put(.operators, named, tokenDigest)
+        try AppealRows.write(row, .operators, Array("token/".utf8) + tokenDigest, in: transaction)
+    }
+
+    package static func addChannel(
+        _ name: String, kind: AppealRecord.Channel, tokenDigest: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws {
+        try require(name: name)
+        let named = Array("name/\(name)".utf8)
+        guard try transaction.get(.channels, named) == nil else {
+            throw DomainError(
+                .conflict, "channel-exists", "\(name) is a channel already", remedy: "choose another name")
+        }
+        try transaction.put(.channels, named, tokenDigest)
+        try AppealRows.write(
+            ChannelAccount(name: name, kind: kind), .channels, Array("token/".utf8) + tokenDigest, in: transaction)
+    }
+
+    /// The person whose token has this digest. Nothing is learnt from how long it takes: the key is a digest of 256
+    /// random bits.
+    package static func person<Transaction: Readable & ~Copyable>(
+        tokenDigest: [UInt8], in transaction: borrowing Transaction
+    ) throws(StoreError) -> Operator? {
+        let key = Array("token/".utf8) + tokenDigest
+        guard let row = try AppealRows.read(Person.self, .operators, key, in: transaction) else { return nil }
+        let desk = row.tenancy.map { Operator.Desk.secondLine(tenancy: $0, line: row.line) } ?? .firstLine
+        return Operator(name: row.name, desk: desk)
+    }
+
+    package static func channel<Transaction: Readable & ~Copyable>(
+        tokenDigest: [UInt8], in transaction: borrowing Transaction
+    ) throws(StoreError) -> (name: String, kind: AppealRecord.Channel)? {
+        let key = Array("token/".utf8) + tokenDigest
+        guard let row = try AppealRows.read(ChannelAccount.self, .channels, key, in: transaction) else { return nil }
+        return (row.name, row.kind)
+    }
+
+    private static func require(name: String) throws(DomainError) {
+        let good = name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+        guard good, (1...32).contains(name.utf8.count) else {
+            throw DomainError(.badInput, "bad-name", "\"\(name)\" is no name here", remedy: "use [a-z0-9-]{1,32}")
+        }
+    }
+}
+
+/// Answers that were given, by actor and key: asked again with the same body, the same answer is given again, whatever
+/// happened in between. Kept 7 days (draft-ietf-httpapi-idempotency-key-header).
+package enum Idempotency {
+    package struct Answer: Codable, Sendable, Hashable {
+        package var status: Int
+        package var body: [UInt8]
+
+        package init(status: Int, body: [UInt8]) {
+            self.status = status
+            self.body = body
+        }
+    }
+
+    private struct Row: Codable {
+        var requestDigest: [UInt8]
+        var at: Int64
+        var answer: Answer
+    }
+
+    private static let keptMilliseconds: Int64 = 7 * 86_400_000
+
+    /// The answer given before, or what `body` gives, kept in the same transaction as its effect.
+    /// - Throws: `key-reused` when the key came with another body.
+    package static func once(
+        actor: String, key: String, requestDigest: [UInt8], in transaction: borrowing WriteTransaction,
+        _ body: (borrowing WriteTransaction) throws -> Answer
+    ) throws -> Answer {
+        guard (1...64).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw DomainError(
+                .badInput, "bad-key", "Idempotency-Key is not 1 to 64 visible ASCII characters", remedy: "send a UUID")
+        }
+        var place = ByteWriter(capacity: 100)
+        place.append(short: actor)
+        place.append(short: key)
+        let known = try AppealRows.read(Row.self, .idempotency, place.bytes, in: transaction)
+        if let known, known.at + keptMilliseconds > transaction.now.milliseconds {
+            guard known.requestDigest == requestDigest else {
+                throw DomainError(
+                    .keyReused, "key-reused", "this Idempotency-Key came with another body before",
+                    remedy: "use a new key for a new request")
+            }
+            return known.answer
+        }
+        let answer = try body(transaction)
+        let row = Row(requestDigest: requestDigest, at: transaction.now.milliseconds, answer: answer)
+        try AppealRows.write(row, .idempotency, place.bytes, in: transaction)
+        return answer
+    }
+}
