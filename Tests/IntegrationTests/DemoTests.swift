@@ -39,11 +39,13 @@ enum Binary {
 @Suite("The demo, from the built binary", .serialized)
 struct DemoTests {
     private struct Ledger: Decodable {
-        var sent: Int
-        var applied: Int
+        var submitted: Int
+        var resolvedFirstLine: Int
+        var answered: Int
+        var waiting: Int
+        var inFlight: Int
         var lost: Int
         var duplicated: Int
-        var inFlight: Int
         var nodes: Int
         var knowledgePublished: Int
         var nodesConverged: Int
@@ -53,10 +55,12 @@ struct DemoTests {
 
     @Test("Killed and cut, it loses nothing and doubles nothing")
     func demo() throws {
-        let (exit, output) = try Binary.run(["demo", "--json", "--messages", "900", "--entries", "300"])
+        let (exit, output) = try Binary.run(["demo", "--json", "--appeals", "400", "--entries", "300"])
         let ledger = try JSONDecoder().decode(Ledger.self, from: Data(output.utf8))
-        #expect(exit == 0)
-        #expect(ledger.sent == 901 && ledger.applied == 901 && ledger.lost == 0 && ledger.duplicated == 0)
+        #expect(exit == 0, "\(output)")
+        #expect(ledger.submitted == 400 && ledger.lost == 0 && ledger.duplicated == 0)
+        #expect(ledger.resolvedFirstLine + ledger.answered + ledger.waiting + ledger.inFlight == 400)
+        #expect(ledger.waiting > 0 && ledger.answered > 0)
         #expect(ledger.knowledgePublished == 300 && ledger.nodesConverged == ledger.nodes)
         #expect(ledger.kills == 2 && ledger.cuts == 1)
     }

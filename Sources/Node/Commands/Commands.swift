@@ -105,7 +105,8 @@ enum Commands {
         CommandSpec(
             path: ["demo"], summary: "run a small federation on this machine, break it, and count",
             options: [
-                Option(name: "messages", value: "N", help: "how many; 3000 unless told"),
+                Option(name: "appeals", value: "N", help: "how many; 5000 unless told"),
+                Option(name: "seed", value: "N", help: "what the appeals are drawn from; 1 unless told"),
                 Option(name: "entries", value: "N", help: "knowledge entries; 2000 unless told"),
                 Option(name: "directory", value: "DIR", help: "where to build it; a new folder under /tmp unless told"),
                 Option(name: "keep", help: "leave the folder behind"), CommandSpec.json,

@@ -1,58 +1,89 @@
+import ContactCentre
 import Federation
 import FoundationEssentials
 import Glibc
+import SampleData
 
 /// A small federation on this machine, made from nothing, broken on purpose, and counted by reading every store.
 struct Demo {
+    /// Each appeal that a channel was told is accepted, once.
     struct Ledger: Encodable {
-        var sent: UInt64
-        var applied: UInt64
-        var lost: UInt64
-        var duplicated: UInt64
-        var inFlight: UInt64
-        var nodes: Int
-        var knowledgePublished: UInt64
+        var submitted = 0
+        /// Resolved by the first line.
+        var resolvedFirstLine = 0
+        /// By line 2 or 2.1.
+        var answered = 0
+        /// Queued at a tenancy that is not open.
+        var waiting = 0
+        /// In any other state.
+        var inFlight = 0
+        /// Accepted, and in no store.
+        var lost = 0
+        /// Two owners, or an effect beyond one.
+        var duplicated = 0
+        /// Events, not appeals.
+        var escalated = 0
+        var returned = 0
+        var nodes = 0
+        var knowledgePublished: UInt64 = 0
         /// Nodes that have applied the last published entry.
-        var nodesConverged: Int
-        var kills: Int
-        var cuts: Int
-        var seconds: Double
+        var nodesConverged = 0
+        var kills = 0
+        var cuts = 0
+        /// Envelopes kept by the killed node, the smaller of two kills.
+        var inFlightAtKill: UInt64 = 0
+        var seconds = 0.0
+
+        var isClean: Bool { lost == 0 && duplicated == 0 }
     }
 
-    private static let federation = "ekc.test"
-    private static let members = [("centre", "centre"), ("subject-77", "oszn"), ("subject-78", "oszn")]
+    struct Options {
+        var appeals: Int
+        var entries: Int
+        var seed: UInt64
+        var directory: String
+        var isKept: Bool
+    }
 
-    private let directory: String
-    private let messages: Int
-    private let entries: Int
+    private let options: Options
+    private let topology: Topology
     private let nodes: [String: DemoProcess]
-    private var sent: [String: UInt64] = [:]
+    private let robots: DemoRobots
+    private var centrePort: UInt16 = 0
     private var kills = 0
     private var cuts = 0
+    private var keptAtKill: [UInt64] = []
 
     static func run(_ command: ParsedCommand) throws -> Int32 {
-        let messages = try command.number("messages", 10...1_000_000, otherwise: 3000)
-        let directory = try command.values["directory"] ?? temporaryFolder()
+        let options = Options(
+            appeals: try command.number("appeals", 10...1_000_000, otherwise: 5000),
+            entries: try command.number("entries", 1...SampleKnowledge.most, otherwise: 2000),
+            seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)),
+            directory: try command.values["directory"] ?? temporaryFolder(), isKept: command.flags.contains("keep"))
         let begun = Clocks.monotonicMicroseconds()
-        let entries = try command.number("entries", 1...SampleKnowledge.most, otherwise: 2000)
-        var demo = Demo(directory: directory, messages: messages, entries: entries)
+        var demo = try Demo(options)
         defer {
+            demo.robots.stop()
             for node in demo.nodes.values { node.stop() }
-            if !command.flags.contains("keep") { try? FileManager.default.removeItem(atPath: directory) }
+            if !options.isKept { try? FileManager.default.removeItem(atPath: options.directory) }
         }
-        let ledger = try demo.play(begun)
+        var ledger = try demo.play()
+        ledger.seconds = Double((Clocks.monotonicMicroseconds() - begun) / 1000) / 1000
         Output.print(command, ledger, demo.words(ledger))
-        if command.flags.contains("keep") { Output.error("kept in \(directory)") }
-        return ledger.lost == 0 && ledger.duplicated == 0 && ledger.inFlight == 0
-            && ledger.nodesConverged == ledger.nodes ? 0 : 1
+        if options.isKept { Output.error("kept in \(options.directory)") }
+        return ledger.isClean && ledger.nodesConverged == ledger.nodes ? 0 : 1
     }
 
-    private init(directory: String, messages: Int, entries: Int) {
-        self.directory = directory
-        self.messages = messages
-        self.entries = entries
+    private init(_ options: Options) throws {
+        self.options = options
+        do throws(TopologyFaults) { topology = try Topology.read(SampleData.demoTopology) } catch {
+            throw FederationError("topology-invalid", "\(error.faults)", remedy: "build ekc again")
+        }
         nodes = Dictionary(
-            uniqueKeysWithValues: Demo.members.map { ($0.0, DemoProcess(NodeFolder(directory + "/" + $0.0))) })
+            uniqueKeysWithValues: topology.nodes.map {
+                ($0.id.text, DemoProcess(NodeFolder(options.directory + "/" + $0.id.text)))
+            })
+        robots = DemoRobots(directory: options.directory, seed: options.seed)
     }
 
     private static func temporaryFolder() throws -> String {
@@ -71,178 +102,230 @@ struct Demo {
 
     // MARK: The play
 
-    private mutating func play(_ begun: Int64) throws -> Ledger {
-        progress("an authority for each of two segments, three nodes with keys of their own")
+    private mutating func play() throws -> Ledger {
+        progress("an authority for each segment, \(nodes.count) nodes with keys of their own")
         try enrol()
-        let centre = node("centre")
-        try writeTopology("centre", centrePort: 0)
-        try centre.start()
-        guard let port = centre.ready?.link else {
+        try writeTopology("centre", port: 0)
+        try start("centre")
+        guard let port = node("centre").ready?.link else {
             throw FederationError("demo-node-failed", "the centre has no link port", remedy: "look at its log")
         }
-        try writeTopology("centre", centrePort: port)
+        centrePort = port
+        try writeTopology("centre", port: port)
         let relay = try DemoRelay(to: port)
-        defer { relay.close_() }
-        try writeTopology("subject-77", centrePort: relay.port)
-        try writeTopology("subject-78", centrePort: port)
-        for name in ["subject-77", "subject-78"] { try node(name).start() }
-        try wait("links") { try links(of: "subject-77") && links(of: "subject-78") }
-
+        defer { relay.end() }
+        for name in nodes.keys.sorted() where name != "centre" {
+            try writeTopology(name, port: name == "subject-77" ? relay.port : port)
+            try start(name)
+        }
+        try wait("links") { try links() == nodes.count - 1 }
         try oneMessage(relay)
         try publish()
-        try manyMessages(relay)
+        try work()
+        try breakThings(relay)
         progress("everything drains")
-        try wait("the outboxes") { try drained() }
-        return try ledger(begun)
+        try wait("the queues") { try drained() }
+        robots.stop()
+        try wait("the receipts") { try drained() }
+        return try ledger()
     }
 
-    /// The receiver is killed when it has applied the message and its word of it is still on the way.
+    private func start(_ name: String) throws {
+        try node(name).start()
+        robots.moved(name, node(name).ready)
+    }
+
+    private mutating func kill(_ name: String) throws {
+        robots.moved(name, nil)
+        keptAtKill.append(try node(name).readStore().kept)
+        node(name).kill()
+        kills += 1
+    }
+
+    /// The receiver is killed when it has applied a message and its word of it is still on the way.
     private mutating func oneMessage(_ relay: DemoRelay) throws {
         progress("one message; its receiver is killed before the acknowledgement is out, and started again")
         relay.holdAnswers(true)
-        try send(1, from: "subject-77", to: "centre")
+        let order = AdminAPI.ProbeOrder(destination: "centre", count: 1, size: 100, group: 1)
+        _ = try NodeCommands.client(node("subject-77").folder.path)
+            .exchange(AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: Output.encode(order))
         let centre = node("centre")
         try wait("the message") { try centre.readStore().applied == 1 }
+        robots.moved("centre", nil)
         centre.kill()
-        kills += 1
         relay.cut()
         relay.holdAnswers(false)
         relay.mend()
-        let kept = try node("subject-77").readStore().kept
-        try centre.start()
-        try wait("the receipt") { try drained() }
-        progress(
-            "sent 1, applied \(try centre.readStore().applied) (the sender still held \(kept) message when it was killed)"
-        )
+        try start("centre")
+        try wait("the receipt") { try node("subject-77").readStore().kept == 0 }
+        progress("sent 1, applied \(try centre.readStore().applied)")
     }
 
     /// Every node gets the same knowledge, in order; it goes on through what happens next.
     private func publish() throws {
-        progress("\(entries) knowledge entries are published")
+        progress("\(options.entries) knowledge entries are published")
         let client = NodeCommands.client(node("centre").folder.path)
         let sample = try SampleKnowledge()
-        _ = try KnowledgeCommands.importEntries((0..<entries).map(sample.entry), client)
+        _ = try KnowledgeCommands.importEntries((0..<options.entries).map(sample.entry), client)
         _ = try KnowledgeCommands.publish(client)
     }
 
-    private mutating func manyMessages(_ relay: DemoRelay) throws {
-        let share = messages / 3
-        progress("\(share * 3) messages; the centre is killed, a line is cut for a second")
-        let centre = node("centre")
-        for step in 0..<3 {
-            try send(share / 2, from: "subject-77", to: "centre")
-            try send(share - share / 2, from: "subject-77", to: "subject-78")
-            if step == 0 {
-                centre.kill()
-                kills += 1
-                progress("the centre is killed; subject-77 goes on accepting")
-            } else if step == 1 {
-                try centre.start()
-                relay.cut()
-                cuts += 1
-                progress("the centre is back; the line of subject-77 is cut")
-            }
+    /// Channels and desks begin.
+    private func work() throws {
+        let channels = 4
+        for index in 0..<channels { try add("channel-\(index)", to: "centre", "/api/v1/channels", kind: "form") }
+        for index in 0..<4 { try add("first-\(index)", to: "centre", "/api/v1/operators", line: "1") }
+        for tenancy in topology.tenancies where tenancy.open {
+            try add(
+                DemoDesks.name(tenancy), to: tenancy.node.text, "/api/v1/operators", tenancy: tenancy.id,
+                line: tenancy.lines[0])
         }
-        sleep(1)
-        relay.mend()
+        progress("\(channels) channels hand in \(options.appeals) appeals; people work both lines")
+        let sample = try SampleAppeals(seed: options.seed, subjects: topology.subjects)
+        for index in 0..<channels { robots.channel(index, of: channels, appeals: options.appeals, sample: sample) }
+        for index in 0..<4 { robots.desk("first-\(index)", at: "centre", DemoDesks.first) }
+        for tenancy in topology.tenancies where tenancy.open {
+            robots.desk(DemoDesks.name(tenancy), at: tenancy.node.text, DemoDesks.second)
+        }
     }
 
-    private mutating func send(_ count: Int, from: String, to destination: String) throws {
-        let order = AdminAPI.ProbeOrder(destination: destination, count: count, size: 600, group: 32)
-        let client = NodeCommands.client(node(from).folder.path)
-        let accepted = try client.exchange(
-            AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: Output.encode(order))
-        sent[destination, default: 0] += UInt64(accepted.accepted)
+    private mutating func breakThings(_ relay: DemoRelay) throws {
+        let accepted = { [robots] in robots.state.changeQuietly { $0.accepted } }
+        try wait("a quarter") { accepted() >= options.appeals / 4 }
+        progress("\(accepted()) accepted; the line of subject-77 is cut, and the centre killed behind it")
+        relay.cut()
+        cuts += 1
+        try wait("a third") { accepted() >= options.appeals / 3 }
+        try kill("centre")
+        try start("centre")
+        progress("the centre is back")
+        try wait("half") { accepted() >= options.appeals / 2 }
+        relay.mend()
+        progress("\(accepted()) accepted; the line is mended, and subject-77 killed")
+        usleep(300_000)
+        try kill("subject-77")
+        sleep(1)
+        try start("subject-77")
+        var told = 0
+        try wait("all appeals", seconds: 600) {
+            let now = accepted()
+            if now / 1000 != told / 1000 { progress("\(now) accepted") }
+            told = now
+            return now == options.appeals || !robots.state.changeQuietly { $0.faults.isEmpty }
+        }
+        if let fault = robots.state.changeQuietly({ $0.faults.first }) {
+            throw FederationError("demo-robot-failed", fault, remedy: "run it with --keep and see the logs")
+        }
+    }
+
+    private func add(
+        _ name: String, to place: String, _ path: String, kind: String? = nil, tenancy: String? = nil,
+        line: String? = nil
+    ) throws {
+        let token = Hex.encode(Random.bytes(32))
+        let digest = Digest.blake2b256(Array(token.utf8)).withBytes { Hex.encode($0) }
+        let body =
+            if let kind {
+                Output.encode(AdminAPI.NewChannel(name: name, kind: kind, tokenDigest: digest))
+            } else {
+                Output.encode(
+                    AdminAPI.NewOperator(
+                        name: name, organisation: nil, tenancy: tenancy, line: line ?? "1", tokenDigest: digest))
+            }
+        _ = try NodeCommands.client(node(place).folder.path).exchange(AdminAPI.Count.self, "POST", path, body: body)
+        try Files.write(
+            Array("Authorization: Bearer \(token)\n".utf8), to: options.directory + "/\(name).token", mode: 0o600)
     }
 
     // MARK: Counting
 
+    /// Nothing is under way, and nobody has anything to do: every appeal is resolved, or waits where nobody works.
     private func drained() throws -> Bool {
-        let counts = try nodes.values.map { node in try node.readStore() }
-        return counts.allSatisfy { $0.kept == 0 } && Set(counts.map(\.knowledge)).count == 1
+        let counts = try nodes.values.map { try $0.readStore(whole: true) }
+        let closed = Set(topology.tenancies.filter { !$0.open }.map(\.id))
+        let idle = counts.allSatisfy { count in
+            count.appeals.allSatisfy { appeal in
+                appeal.owner == nil || appeal.state.isFinal
+                    || (appeal.state != .activeL1 && closed.contains(appeal.tenancy ?? ""))
+            }
+        }
+        return idle && counts.allSatisfy { $0.kept == 0 } && Set(counts.map(\.knowledge)).count == 1
     }
 
-    private func ledger(_ begun: Int64) throws -> Ledger {
-        var ledger = Ledger(
-            sent: 0, applied: 0, lost: 0, duplicated: 0, inFlight: 0, nodes: nodes.count, knowledgePublished: 0,
-            nodesConverged: 0, kills: kills, cuts: cuts, seconds: 0)
-        ledger.knowledgePublished = try node("centre").readStore().knowledge
-        for (name, node) in nodes {
-            let count = try node.readStore()
-            let due = sent[name] ?? 0
-            ledger.sent += due
-            ledger.applied += count.applied
-            ledger.lost += due > count.applied ? due - count.applied : 0
-            ledger.duplicated += count.applied > due ? count.applied - due : 0
-            ledger.inFlight += count.kept
-            if count.knowledge == ledger.knowledgePublished { ledger.nodesConverged += 1 }
-        }
-        let milliseconds = (Clocks.monotonicMicroseconds() - begun) / 1000
-        ledger.seconds = Double(milliseconds) / 1000
+    private func ledger() throws -> Ledger {
+        var stores: [String: DemoProcess.Count] = [:]
+        for (name, node) in nodes { stores[name] = try node.readStore(whole: true) }
+        var ledger = try DemoLedger.count(
+            accepted: DemoLedger.accepted(in: options.directory), stores: stores,
+            closed: Set(topology.tenancies.filter { !$0.open }.map(\.id)))
+        ledger.nodes = nodes.count
+        ledger.knowledgePublished = stores["centre"]?.knowledge ?? 0
+        ledger.nodesConverged = stores.values.count { $0.knowledge == ledger.knowledgePublished }
+        ledger.kills = kills
+        ledger.cuts = cuts
+        ledger.inFlightAtKill = keptAtKill.min() ?? 0
         return ledger
     }
 
     private func words(_ ledger: Ledger) -> String {
         """
 
-        sent        \(ledger.sent)
-        applied     \(ledger.applied)
-        lost        \(ledger.lost)
-        duplicated  \(ledger.duplicated)
-        in flight   \(ledger.inFlight)
-        knowledge   \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
-        \(ledger.nodes) nodes, \(ledger.kills) kills, \(ledger.cuts) cuts, \(ledger.seconds) s
+        submitted            \(ledger.submitted)    accepted by the centre, as the channels' journals say
+          first line         \(ledger.resolvedFirstLine)
+          answered           \(ledger.answered)    by line 2 or 2.1
+          waiting            \(ledger.waiting)    at a tenancy that is not open
+          in flight          \(ledger.inFlight)
+          lost               \(ledger.lost)
+        duplicated           \(ledger.duplicated)
+        escalated, returned  \(ledger.escalated), \(ledger.returned)
+        knowledge            \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
+        \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cut, \(ledger.seconds) s
         """
     }
 
     private func progress(_ text: String) { Output.error("demo: \(text)") }
 
-    private func wait(_ what: String, until holds: () throws -> Bool) throws {
-        let deadline = Clocks.monotonicMicroseconds() + 60_000_000
+    private func wait(_ what: String, seconds: Int64 = 180, until holds: () throws -> Bool) throws {
+        let deadline = Clocks.monotonicMicroseconds() + seconds * 1_000_000
         while Clocks.monotonicMicroseconds() < deadline {
             if try holds() { return }
-            usleep(20_000)
+            usleep(50_000)
         }
         throw FederationError(
-            "demo-stuck", "\(what) did not come within a minute", remedy: "run it with --keep and see the logs")
+            "demo-stuck", "\(what) did not come in time", remedy: "run it with --keep and see the logs")
     }
 
     // MARK: Setting up
 
-    private func links(of name: String) throws -> Bool {
-        let status = try NodeCommands.client(node(name).folder.path)
+    private func links() throws -> Int {
+        let status = try NodeCommands.client(node("centre").folder.path)
             .exchange(AdminAPI.Status.self, "GET", "/api/v1/node")
-        return status.links.contains { $0.state == "running" }
+        return status.links.count { $0.state == "running" }
     }
 
     private func enrol() throws {
-        for segment in ["centre", "oszn"] {
-            _ = try Authority.create(directory + "/authority-" + segment, segment: segment, federation: Demo.federation)
+        var pins = Pins(federation: topology.federation)
+        for segment in topology.segments {
+            _ = try Authority.create(
+                options.directory + "/authority-" + segment.id, segment: segment.id, federation: topology.federation)
         }
-        var pins = Pins(federation: Demo.federation)
-        for (name, segment) in Demo.members {
-            let folder = node(name).folder
+        for entry in topology.nodes {
+            let folder = node(entry.id.text).folder
             let request = try folder.create(
-                NodeSettings(node: name, segment: segment, federation: Demo.federation, anyPorts: true))
-            let answer = try Authority(directory + "/authority-" + segment).issue(request, now: Clocks.wall())
+                NodeSettings(
+                    node: entry.id.text, segment: entry.segment, federation: topology.federation, anyPorts: true))
+            let answer = try Authority(options.directory + "/authority-" + entry.segment).issue(
+                request, now: Clocks.wall())
             try folder.install(answer)
             try pins.add(answer)
         }
-        for (name, _) in Demo.members { try TrustFile.write(pins, to: node(name).folder.pinsFile) }
+        for entry in topology.nodes { try TrustFile.write(pins, to: node(entry.id.text).folder.pinsFile) }
     }
 
     /// Each node's own copy, with the port on which the centre is to be found from there.
-    private func writeTopology(_ name: String, centrePort: UInt16) throws {
-        let text = """
-            { "format": 1, "version": 1, "federation": "\(Demo.federation)",
-              "segments": [ {"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"} ],
-              "nodes": [
-                {"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:\(centrePort)"]},
-                {"id": "subject-77", "segment": "oszn", "subject": "77", "state": "live", "addresses": []},
-                {"id": "subject-78", "segment": "oszn", "subject": "78", "state": "live", "addresses": []} ],
-              "tenancies": [], "homes": [], "special": [],
-              "links": [ {"dials": "subject-77", "listens": "centre"}, {"dials": "subject-78", "listens": "centre"} ] }
-            """
-        try Files.write(Array(text.utf8), to: node(name).folder.topologyFile)
+    private func writeTopology(_ name: String, port: UInt16) throws {
+        let text = String(decoding: SampleData.demoTopology, as: UTF8.self)
+        try Files.write(
+            Array(text.replacing("127.0.0.1:0", with: "127.0.0.1:\(port)").utf8), to: node(name).folder.topologyFile)
     }
 }

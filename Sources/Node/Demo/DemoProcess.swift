@@ -1,4 +1,5 @@
 import CLinux
+import ContactCentre
 import Federation
 import FoundationEssentials
 import Glibc
@@ -58,24 +59,42 @@ final class DemoProcess {
     /// What a store holds, read from outside, whatever the process says.
     struct Count {
         /// Probes that took effect here.
-        var applied: UInt64
+        var applied: UInt64 = 0
         /// Envelopes that this node keeps for others.
-        var kept: UInt64
+        var kept: UInt64 = 0
         /// The number of the last knowledge entry that was published or applied here.
-        var knowledge: UInt64
+        var knowledge: UInt64 = 0
+        var appeals: [AppealRecord] = []
+        var events: [AppealEventRecord] = []
     }
 
-    func readStore() throws(StoreError) -> Count {
-        let engine = try LMDBEngine(directory: folder.storeFolder, tables: Table.exchange, readOnly: true)
+    /// - Parameter whole: with every appeal and every event.
+    func readStore(whole: Bool = false) throws -> Count {
+        let tables = Table.exchange + ContactCentreTables.all
+        let engine = try LMDBEngine(directory: folder.storeFolder, tables: tables, readOnly: true)
         defer { engine.close() }
         return try Store.read(engine) { transaction throws(StoreError) in
-            var count = Count(applied: try transaction.number(Array("probes".utf8)), kept: 0, knowledge: 0)
+            var count = Count()
+            count.applied = try transaction.number(Array("probes".utf8))
             for stream in try Sessions.streams(in: transaction) {
                 if stream.id.destination == .everyone {
                     count.knowledge = max(count.knowledge, stream.row.last)
                 } else {
                     count.kept += stream.row.last - stream.row.base
                 }
+            }
+            guard whole else { return count }
+            try transaction.scan(.appeals, from: []) { _, value in
+                if let row = try? JSONDecoder().decode(AppealRecord.self, from: Data(Array(value))) {
+                    count.appeals.append(row)
+                }
+                return true
+            }
+            try transaction.scan(.events, from: []) { _, value in
+                if let row = try? JSONDecoder().decode(AppealEventRecord.self, from: Data(Array(value))) {
+                    count.events.append(row)
+                }
+                return true
             }
             return count
         }

@@ -50,7 +50,8 @@ final class DemoRelay: Sendable {
     /// From now on nothing of what the dialled node says gets through.
     func holdAnswers(_ hold: Bool) { state.change { $0.holdsAnswers = hold } }
 
-    func close_() {
+    /// Ends every connection and takes no more.
+    func end() {
         cut()
         state.change { $0.isClosed = true }
         shutdown(listening, CInt(SHUT_RDWR))
