@@ -31,7 +31,9 @@ let package = Package(
         // Sample knowledge and the 89 subjects: in a target of their own, so that an edit elsewhere does not embed them again.
         .target(
             name: "SampleData",
-            resources: [.embedInCode("kb-sample.json"), .embedInCode("subjects.json"), .embedInCode("demo-topology.json")],
+            resources: [
+                .embedInCode("kb-sample.json"), .embedInCode("subjects.json"), .embedInCode("demo-topology.json"),
+            ],
             swiftSettings: settings
         ),
         .executableTarget(

@@ -62,6 +62,6 @@ struct DemoTests {
         #expect(ledger.resolvedFirstLine + ledger.answered + ledger.waiting + ledger.inFlight == 400)
         #expect(ledger.waiting > 0 && ledger.answered > 0)
         #expect(ledger.knowledgePublished == 300 && ledger.nodesConverged == ledger.nodes)
-        #expect(ledger.kills == 2 && ledger.cuts == 1)
+        #expect(ledger.kills == 2 && ledger.cuts == 2)
     }
 }

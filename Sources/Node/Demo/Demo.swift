@@ -191,20 +191,26 @@ struct Demo {
 
     private mutating func breakThings(_ relay: DemoRelay) throws {
         let accepted = { [robots] in robots.state.changeQuietly { $0.accepted } }
+        // So many envelopes must be under way when a node is killed.
+        let target = UInt64(min(100, max(1, options.appeals / 50)))
         try wait("a quarter") { accepted() >= options.appeals / 4 }
-        progress("\(accepted()) accepted; the line of subject-77 is cut, and the centre killed behind it")
+        progress("\(accepted()) accepted; the line of subject-77 is cut: what is for it waits at the centre")
         relay.cut()
         cuts += 1
-        try wait("a third") { accepted() >= options.appeals / 3 }
+        try waitForKept("centre", target)
         try kill("centre")
+        progress("the centre is killed with \(keptAtKill.last ?? 0) envelopes under way, and started again")
         try start("centre")
-        progress("the centre is back")
-        try wait("half") { accepted() >= options.appeals / 2 }
         relay.mend()
-        progress("\(accepted()) accepted; the line is mended, and subject-77 killed")
-        usleep(300_000)
+        try wait("subject-77") { try node("centre").readStore().kept < target / 4 + 1 }
+        relay.cut()
+        cuts += 1
+        try waitForKept("subject-77", target)
         try kill("subject-77")
+        progress(
+            "subject-77 is killed with \(keptAtKill.last ?? 0) envelopes under way, and started again after a second")
         sleep(1)
+        relay.mend()
         try start("subject-77")
         var told = 0
         try wait("all appeals", seconds: 600) {
@@ -216,6 +222,12 @@ struct Demo {
         if let fault = robots.state.changeQuietly({ $0.faults.first }) {
             throw FederationError("demo-robot-failed", fault, remedy: "run it with --keep and see the logs")
         }
+    }
+
+    /// Waits until a node keeps so many envelopes; not for ever, for there may be no more to come.
+    private func waitForKept(_ name: String, _ target: UInt64) throws {
+        let deadline = Clocks.monotonicMicroseconds() + 20_000_000
+        while try node(name).readStore().kept < target, Clocks.monotonicMicroseconds() < deadline { usleep(20_000) }
     }
 
     private func add(
@@ -279,7 +291,7 @@ struct Demo {
         duplicated           \(ledger.duplicated)
         escalated, returned  \(ledger.escalated), \(ledger.returned)
         knowledge            \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
-        \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cut, \(ledger.seconds) s
+        \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cuts, \(ledger.seconds) s
         """
     }
 
