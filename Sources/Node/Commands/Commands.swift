@@ -8,6 +8,15 @@ enum Commands {
 
     private static let directory = Operand(name: "DIR", help: "the node's folder")
 
+    private static let appeal = Operand(name: "ID", help: "the appeal")
+    private static let claim = Option(name: "claim", value: "N", help: "the number of your claim")
+    private static let desk = [
+        Option(name: "as", value: "TOKENFILE", help: "who you are: what operator add or channel add wrote"),
+        Option(name: "port", value: "PORT", help: "the listener; 7411 for operators, 7412 for channels unless told"),
+        Option(name: "key", value: "KEY", help: "the Idempotency-Key, to repeat a request safely; drawn unless told"),
+        CommandSpec.json,
+    ]
+
     static let specs: [CommandSpec] = [
         CommandSpec(
             path: ["authority", "init"], summary: "make a segment's certificate authority",
@@ -91,6 +100,38 @@ enum Commands {
                 CommandSpec.json,
             ]),
         CommandSpec(
+            path: ["appeal", "submit"], summary: "hand in an appeal, as a channel",
+            options: desk + [
+                Option(name: "organisation", value: "ORG", help: "the participant"),
+                Option(name: "subject", value: "NN", help: "the citizen's subject"),
+                Option(name: "topic", value: "TOPIC", help: "if it is known"),
+                Option(name: "text", value: "TEXT", help: "what the citizen says"),
+            ]),
+        CommandSpec(
+            path: ["appeal", "show"], summary: "show an appeal with its history", operands: [appeal], options: desk),
+        CommandSpec(
+            path: ["appeal", "list"], summary: "list what waits at your desk, first what is due first", options: desk),
+        CommandSpec(
+            path: ["appeal", "trace"], summary: "say where an appeal is, from a node's own store",
+            operands: [directory, appeal], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["queue", "list"], summary: "list what waits at your desk, first what is due first", options: desk),
+        CommandSpec(
+            path: ["queue", "claim"], summary: "claim an appeal, or the first that waits",
+            operands: [Operand(name: "ID", help: "the appeal", isOptional: true)], options: desk),
+        CommandSpec(
+            path: ["queue", "release"], summary: "give an appeal back to its queue", operands: [appeal],
+            options: desk + [claim]),
+        CommandSpec(
+            path: ["queue", "answer"], summary: "the citizen has the answer", operands: [appeal],
+            options: desk + [
+                claim, Option(name: "text", value: "TEXT", help: "the answer"),
+                Option(name: "delivery", value: "HOW", help: "call or letter"),
+            ]),
+        CommandSpec(
+            path: ["queue", "return"], summary: "give an appeal back to the first line", operands: [appeal],
+            options: desk + [claim, Option(name: "code", value: "CODE", help: "why")]),
+        CommandSpec(
             path: ["knowledge", "import"], summary: "take entries from a file as drafts, at the centre",
             operands: [directory, Operand(name: "FILE", help: "JSON: a list of entries")], options: [CommandSpec.json]),
         CommandSpec(
@@ -144,6 +185,12 @@ enum Commands {
         case ["link", "probe"]: return try NodeCommands.probe(command)
         case ["operator", "add"]: return try AccountCommands.addOperator(command)
         case ["channel", "add"]: return try AccountCommands.addChannel(command)
+        case ["appeal", "submit"]: return try DeskCommands.submit(command)
+        case ["appeal", "show"]: return try DeskCommands.show(command)
+        case ["appeal", "list"], ["queue", "list"]: return try DeskCommands.list(command)
+        case ["appeal", "trace"]: return try DeskCommands.trace(command)
+        case ["queue", "claim"]: return try DeskCommands.claim(command)
+        case ["queue", "release"], ["queue", "answer"], ["queue", "return"]: return try DeskCommands.act(command)
         case ["knowledge", "import"]: return try KnowledgeCommands.importFile(command)
         case ["knowledge", "publish"]: return try KnowledgeCommands.publish(command)
         case ["knowledge", "show"]: return try KnowledgeCommands.show(command)

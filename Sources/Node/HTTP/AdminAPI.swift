@@ -104,6 +104,12 @@ struct AdminAPI {
             }
             return .json(found)
         }
+        admitted(&routes, "GET", "/api/v1/trace/{id}") { request in
+            guard let id = AppealID(request.parameters["id"] ?? "") else {
+                throw Problem(400, "bad-id", "No appeal's id.", remedy: "Send the id as it was given at intake.")
+            }
+            return .json(try AdminAPI.trace(id, node))
+        }
         admitted(&routes, "POST", "/api/v1/operators") { .json(try AdminAPI.addOperator($0, node)) }
         admitted(&routes, "POST", "/api/v1/channels") { .json(try AdminAPI.addChannel($0, node)) }
         return routes
