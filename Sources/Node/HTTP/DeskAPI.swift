@@ -21,8 +21,9 @@ struct DeskDoor: Sendable {
         remedy: "Send Authorization: Bearer with the token of your token file.")
 
     /// Runs an operation as one part of a commit and answers when it is durable. The caller's key is looked at first.
+    /// - Parameter purpose: intake stops first when the store fills; what empties it goes on.
     func perform(
-        _ request: HTTPRequest, _ responder: HTTPResponder,
+        _ purpose: WritePurpose, _ request: HTTPRequest, _ responder: HTTPResponder,
         actor: @escaping @Sendable (borrowing WriteTransaction) throws -> String,
         _ body: @escaping @Sendable (borrowing WriteTransaction) throws -> Idempotency.Answer
     ) {
@@ -35,7 +36,7 @@ struct DeskDoor: Sendable {
         }
         let subject = Array((request.method + " " + request.path + "\n").utf8) + request.body
         let digest = Digest.sha256(subject).withBytes { Array($0) }
-        node.store.submit(.intake) { transaction in
+        node.store.submit(purpose) { transaction in
             let actor = try actor(transaction)
             return try Idempotency.once(actor: actor, key: key, requestDigest: digest, in: transaction, body)
         } completion: { result in
@@ -116,7 +117,7 @@ struct PublicAPI {
                 let token = try DeskDoor.tokenDigest(request)
                 let submission = try JSONBody.decode(Submission.self, from: request.body)
                 let history = try History(submission.history)
-                door.perform(request, responder) { transaction in
+                door.perform(.intake, request, responder) { transaction in
                     guard let channel = try Accounts.channel(tokenDigest: token, in: transaction) else {
                         throw DeskDoor.unauthorised
                     }
@@ -240,7 +241,7 @@ struct OperatorAPI {
                 let token = try DeskDoor.tokenDigest(request)
                 let act = try JSONBody.decode(Act.self, from: request.body.isEmpty ? Array("{}".utf8) : request.body)
                 let id = try request.parameters["id"].map { text in try OperatorAPI.id(text) }
-                door.perform(request, responder) { transaction in
+                door.perform(.essential, request, responder) { transaction in
                     "operator/" + (try OperatorAPI.person(token, in: transaction)).name
                 } _: { transaction in
                     let person = try OperatorAPI.person(token, in: transaction)
