@@ -184,6 +184,20 @@ struct JourneyTests {
         refused("queue-empty") { try office.claim("centre", TestOffice.first) }
     }
 
+    @Test("After a restart each claim gets one full term")
+    func restartedLeases() throws {
+        let office = try TestOffice()
+        let id = try office.accept()
+        _ = try office.claim("centre", TestOffice.first)
+        office.now += 20 * 60_000
+        try office.write("centre") { desk, transaction in try desk.renewClaims(in: transaction) }
+        try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
+        #expect(try office.appeal("centre", id)?.state == .activeL1)
+        office.now += 15 * 60_000
+        try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
+        #expect(try office.appeal("centre", id)?.state == .queuedL1)
+    }
+
     @Test("An escalation to a home that is not live stays where it is; a rejected one comes back")
     func refusedHomes() throws {
         let planned = try TestOffice { text in

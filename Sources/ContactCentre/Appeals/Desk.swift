@@ -139,6 +139,15 @@ package struct Desk<Outgoing: Sender>: Sendable {
         }
     }
 
+    /// After a restart each claim gets one full term: the node was away, not the operator.
+    package func renewClaims(in transaction: borrowing WriteTransaction) throws {
+        for id in try ids(of: .claims, in: transaction) {
+            guard var claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction) else { continue }
+            claim.until = transaction.now.milliseconds + Desk.leaseMilliseconds
+            try AppealRows.write(claim, .claims, id.key, in: transaction)
+        }
+    }
+
     private func ids(of table: Table, in transaction: borrowing WriteTransaction) throws(StoreError) -> [AppealID] {
         var found: [AppealID] = []
         try transaction.scan(table, from: []) { key, _ in

@@ -72,6 +72,24 @@ package enum Accounts {
         return (row.name, row.kind)
     }
 
+    /// Everybody who has a desk here, by name.
+    package static func people<Transaction: Readable & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StoreError) -> [Operator] {
+        var digests: [[UInt8]] = []
+        let prefix = Array("name/".utf8)
+        try transaction.scan(.operators, from: prefix) { key, value in
+            guard Array(key).starts(with: prefix) else { return false }
+            digests.append(Array(value))
+            return true
+        }
+        var found: [Operator] = []
+        for digest in digests {
+            if let person = try person(tokenDigest: digest, in: transaction) { found.append(person) }
+        }
+        return found
+    }
+
     private static func require(name: String) throws(DomainError) {
         let good = name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
         guard good, (1...32).contains(name.utf8.count) else {

@@ -18,6 +18,14 @@ enum AccountCommands {
         }
     }
 
+    static func listOperators(_ command: ParsedCommand) throws -> Int32 {
+        let people = try NodeCommands.client(command.operands[0])
+            .exchange(AdminAPI.People.self, "GET", "/api/v1/operators")
+        let lines = people.operators.map { "\($0.name)\tline \($0.line)\t\($0.tenancy ?? "any subject")" }
+        Output.print(command, people, lines.isEmpty ? "nobody has a desk here" : lines.joined(separator: "\n"))
+        return 0
+    }
+
     static func addChannel(_ command: ParsedCommand) throws -> Int32 {
         let kind = try command.required("kind")
         return try add(command, "/api/v1/channels") { digest in

@@ -92,6 +92,9 @@ enum Commands {
                 CommandSpec.json,
             ]),
         CommandSpec(
+            path: ["operator", "list"], summary: "list who has a desk at a node", operands: [directory],
+            options: [CommandSpec.json]),
+        CommandSpec(
             path: ["channel", "add"], summary: "name a channel at the centre, and write its token to a file",
             operands: [directory, Operand(name: "NAME", help: "[a-z0-9-]{1,32}")],
             options: [
@@ -184,6 +187,7 @@ enum Commands {
         case ["topology", "pin"]: return try KeyCommands.pin(command)
         case ["link", "probe"]: return try NodeCommands.probe(command)
         case ["operator", "add"]: return try AccountCommands.addOperator(command)
+        case ["operator", "list"]: return try AccountCommands.listOperators(command)
         case ["channel", "add"]: return try AccountCommands.addChannel(command)
         case ["appeal", "submit"]: return try DeskCommands.submit(command)
         case ["appeal", "show"]: return try DeskCommands.show(command)

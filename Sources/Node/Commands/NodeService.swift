@@ -33,6 +33,7 @@ enum NodeService {
         guard let desk = made.changeQuietly({ $0 }) else { preconditionFailure("made while opening") }
         let routes = AdminAPI(node).routes
         let admin = try HTTPServer(.unix(path: folder.adminSocket), handler: routes.handle)
+        try node.store.write(.essential) { transaction in try desk.renewClaims(in: transaction) }
         let door = DeskDoor(node: node, desk: desk)
         let operators = try HTTPServer(
             .tcp(host: "127.0.0.1", port: node.settings.operatorsPort ?? 7411),

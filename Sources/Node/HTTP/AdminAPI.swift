@@ -59,6 +59,16 @@ struct AdminAPI {
         var tokenDigest: String
     }
 
+    struct People: Codable {
+        struct Person: Codable {
+            var name: String
+            var line: String
+            var tenancy: String?
+        }
+
+        var operators: [Person]
+    }
+
     struct NewChannel: Codable, APIRequest {
         static let fields: Set = ["name", "kind", "tokenDigest"]
         var name: String
@@ -109,6 +119,18 @@ struct AdminAPI {
                 throw Problem(400, "bad-id", "No appeal's id.", remedy: "Send the id as it was given at intake.")
             }
             return .json(try AdminAPI.trace(id, node))
+        }
+        admitted(&routes, "GET", "/api/v1/operators") { _ in
+            let people = try node.store.read { transaction throws(StoreError) in try Accounts.people(in: transaction) }
+            return .json(
+                People(
+                    operators: people.map { person in
+                        switch person.desk {
+                        case .firstLine: People.Person(name: person.name, line: "1", tenancy: nil)
+                        case .secondLine(let tenancy, let line):
+                            People.Person(name: person.name, line: line, tenancy: tenancy)
+                        }
+                    }))
         }
         admitted(&routes, "POST", "/api/v1/operators") { .json(try AdminAPI.addOperator($0, node)) }
         admitted(&routes, "POST", "/api/v1/channels") { .json(try AdminAPI.addChannel($0, node)) }

@@ -184,6 +184,20 @@ struct OperatorAPI {
                 let token = try DeskDoor.tokenDigest(request)
                 return .json(try OperatorAPI.show(request, token, door))
             })
+        routes.on(
+            "GET", "/api/v1/knowledge/{id}",
+            answering: { request in
+                let token = try DeskDoor.tokenDigest(request)
+                let found = try door.node.store.read { transaction throws(StoreError) -> PublishedEntry?? in
+                    guard try Accounts.person(tokenDigest: token, in: transaction) != nil else { return nil }
+                    return .some(try Knowledge.entry(request.parameters["id"] ?? "", in: transaction))
+                }
+                guard let known = found else { throw DeskDoor.unauthorised }
+                guard let entry = known else {
+                    throw Problem(404, "no-such-entry", "No such entry is known here.", remedy: "Check the id.")
+                }
+                return .json(entry)
+            })
         act(&routes, "/api/v1/queue/claim") { act, _, person, transaction in
             let wanted = try act.id.map { text in try OperatorAPI.id(text) }
             let (appeal, claim) = try door.desk.claim(wanted, by: person, in: transaction)
