@@ -1,3 +1,4 @@
+import Federation
 import FoundationEssentials
 import Glibc
 
@@ -9,11 +10,22 @@ package final class TemporaryFolder: Sendable {
         var template = Array("/tmp/ekc-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw FolderError.notMade(errno) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        // What a static property holds is never let go of: it goes when the process ends.
+        TemporaryFolder.left.changeQuietly { [path] left in
+            if left.isEmpty { atexit(removeLeftFolders) }
+            left.append(path)
+        }
     }
+
+    fileprivate static let left = Monitor<[String]>([])
 
     package enum FolderError: Error { case notMade(CInt) }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+private func removeLeftFolders() {
+    for path in TemporaryFolder.left.changeQuietly({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
 }
 
 /// SplitMix64: small, fast, and the same on every machine.
