@@ -21,8 +21,12 @@ package final class TestFederation {
         }
     }
 
-    /// - Parameter nodes: names; the first is the centre, whom the others dial.
-    package init(_ nodes: [String], application: @escaping () -> any Application) throws {
+    /// - Parameters:
+    ///   - nodes: names; the first is the centre, whom the others dial.
+    ///   - seconds: how long the certificates still live; nil: their usual life.
+    package init(
+        _ nodes: [String], certificatesEndIn seconds: Int64? = nil, application: @escaping () -> any Application
+    ) throws {
         folder = try TemporaryFolder()
         log = EventLog()
         self.application = application
@@ -50,7 +54,8 @@ package final class TestFederation {
             let place = NodeFolder(folder.path + "/" + name)
             let request = try place.create(
                 NodeSettings(node: name, segment: segment, federation: "ekc.test", anyPorts: true))
-            let answer = try Authority(folder.path + "/ca-" + segment).issue(request, now: Clocks.wall())
+            let answer = try Authority(folder.path + "/ca-" + segment)
+                .issue(request, seconds: seconds ?? 30 * 86_400, now: Clocks.wall())
             try place.install(answer)
             try pins.add(answer)
         }

@@ -118,8 +118,7 @@ struct FrameTests {
     private func arrive(_ kind: FrameKind, _ bytes: [UInt8], _ exchange: inout Exchange) -> [ExchangeAction] {
         exchange.arrived(
             FramedMessage(kind: kind, flags: 0, bytes: bytes), in: 1, reading: NoPacks(),
-            random: ID128(high: 5, low: 5),
-            now: Timestamp(milliseconds: 0))
+            random: { ID128(high: 5, low: 5) })
     }
 
     @Test("An envelope that may not come closes the session and says why")

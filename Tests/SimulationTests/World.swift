@@ -403,9 +403,9 @@ final class World {
                 guard let message = try assembler.next() else { break }
                 node.assemblers[session] = assembler
                 if bug == .skippedGap { stepOverGap(node, message) }
+                let bits = randomID()
                 let actions = node.exchange?.arrived(
-                    message, in: session, reading: SimulatedReading(engine: node.engine), random: randomID(),
-                    now: Timestamp(milliseconds: now))
+                    message, in: session, reading: SimulatedReading(engine: node.engine), random: { bits })
                 act(node, actions ?? [])
                 guard node.isUp, let next = node.assemblers[session] else { return }
                 assembler = next

@@ -150,7 +150,7 @@ package struct Inbox: Sendable {
     ) throws(StoreError) {
         guard var row = try transaction.group.streams.row(of: forwarded.stream, in: transaction) else { return }
         guard forwarded.position > row.forwarded || row.forwardedTo != incarnation else { return }
-        row.forwarded = forwarded.position
+        row.forwarded = min(forwarded.position, row.last)
         row.forwardedTo = incarnation
         transaction.group.streams.update(forwarded.stream, row)
         if forwarded.stream.origin != node {
@@ -165,7 +165,7 @@ package struct Inbox: Sendable {
         guard start.base > row.last, start.stream.origin != node else { return }
         // A destination never steps over what it may still get.
         guard start.stream.destination != node || row.last == 0 || row.isReopened else { return }
-        if start.stream.destination == node, row.isReopened {
+        if start.stream.destination == node {
             try recordGap(start.stream, after: row.last, through: start.base, in: transaction)
         }
         row.begin(at: start)

@@ -34,7 +34,8 @@ extension Exchange {
     }
 
     mutating func greeted(
-        _ hello: Hello, _ number: SessionNumber, _ outbox: some OutboxReading, _ random: ID128
+        _ hello: Hello, _ number: SessionNumber, _ outbox: some OutboxReading,
+        _ random: () -> ID128
     ) throws(FrameFault) -> [ExchangeAction] {
         guard let peer = sessions[number]?.peer, let dialled = sessions[number]?.dialled else { return [] }
         guard hello.lowest <= Hello.protocolVersion, hello.highest >= Hello.protocolVersion else {
@@ -48,15 +49,16 @@ extension Exchange {
         switch rewind(shownBy: hello, from: peer, outbox) {
         case .none: break
         case .own(let proof):
+            let isNews = !isRewound
             isRewound = true
-            return [.submit(.rewound, .bookkeeping)]
+            return (isNews ? [.submit(.rewound, .bookkeeping)] : [])
                 + refuse(number, "the store of \(node) is behind what \(peer) has seen: \(proof)")
         case .peer(let proof):
             return refuse(number, "the store of \(peer) is behind what \(node) has seen: \(proof)")
         }
         sessions[number]?.phase = .running
         var actions = resume(hello, number, peer)
-        if dialled { actions += propose(hello, number, peer, random) }
+        if dialled { actions += propose(hello, number, peer, random()) }
         return actions + [.pump(number)]
     }
 
@@ -209,7 +211,11 @@ extension Exchange {
             receipts.append(state)
         }
         var bytes: [UInt8] = []
-        if !receipts.isEmpty { Frame.append(.receipt, LinkCodec.receipts(receipts)[...], to: &bytes) }
+        // A message has an end, a list of streams need not.
+        for start in stride(from: 0, to: receipts.count, by: 256) {
+            let part = Array(receipts[start..<min(start + 256, receipts.count)])
+            Frame.append(.receipt, LinkCodec.receipts(part)[...], to: &bytes)
+        }
         if !settled.isEmpty { Frame.append(.settled, LinkCodec.positions(settled)[...], to: &bytes) }
         return bytes.isEmpty ? [] : [.send(number, bytes)]
     }

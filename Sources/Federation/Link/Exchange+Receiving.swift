@@ -79,12 +79,15 @@ extension Exchange {
         return [.send(number, bytes)]
     }
 
-    /// There is room again: peers whose envelopes were refused may go on.
+    /// There is room again: whoever was refused, or only told that there is no credit, may go on.
     package mutating func roomAgain() -> [ExchangeAction] {
         mayRelay = true
         var actions: [ExchangeAction] = []
-        for (number, session) in sessions.sorted(by: { $0.key < $1.key }) where !session.awaitingResend.isEmpty {
-            let acks = session.awaitingResend.sorted().map { ack($0, rows[$0] ?? StreamRow(ordinal: 0)) }
+        let passing = rows.keys.filter { $0.origin != node && $0.destination != node && $0.destination != .everyone }
+        for (number, session) in sessions.sorted(by: { $0.key < $1.key }) where session.phase == .running {
+            let held = session.awaitingResend.union(passing.filter { previousHop(of: $0) == session.peer })
+            guard !held.isEmpty else { continue }
+            let acks = held.sorted().map { ack($0, rows[$0] ?? StreamRow(ordinal: 0)) }
             var bytes: [UInt8] = []
             Frame.append(.ack, LinkCodec.acks(acks)[...], to: &bytes)
             actions.append(.send(number, bytes))
@@ -113,7 +116,9 @@ extension Exchange {
                 continue
             }
             guard state.applied >= passingReceipts[state.stream]?.applied ?? 0 else { continue }
-            passingReceipts[state.stream] = state
+            if passingReceipts[state.stream] != nil || passingReceipts.count < Exchange.mostPassingReceipts {
+                passingReceipts[state.stream] = state
+            }
             if rows[state.stream] != nil { pendingReceipts[state.stream] = state }
             if let hop = previousHop(of: state.stream), let back = running(hop) {
                 forwards[back, default: []].append(state)
@@ -166,7 +171,8 @@ extension Exchange {
             sessions[number]?.pending.removeAll { $0.header.stream == start.stream }
             sessions[number]?.expected[start.stream] = start.base + 1
         }
-        let gaps = ahead.filter { $0.stream.destination == node && rows[$0.stream]?.isReopened == true }
+        // Decided in an earlier life of this store, and not there any more: said, not hidden.
+        let gaps = ahead.filter { $0.stream.destination == node }
         return gaps.map { start in
             let lost = (rows[start.stream]?.last ?? 0) + 1
             return .note(code: "gap-lost", peer: session.peer, detail: "\(start.stream): \(lost) to \(start.base)")

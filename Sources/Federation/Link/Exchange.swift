@@ -10,6 +10,8 @@ package struct Exchange: Sendable {
     /// What one submission to the store may hold.
     static let batchEnvelopes = 256
     static let batchBytes = 1 << 20
+    /// Streams of others whose receipts are kept for who is not there; what is beyond travels when it is shown again.
+    static let mostPassingReceipts = 4096
 
     package let node: NodeID
     package let incarnation: Incarnation
@@ -31,7 +33,13 @@ package struct Exchange: Sendable {
     package var mayRelay = true
     /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
     package internal(set) var isRewound = false
-    private var previousHops: [StreamID: NodeID?] = [:]
+    /// By origin and destination; only ways that the topology has.
+    private var previousHops: [Way: NodeID] = [:]
+
+    private struct Way: Hashable {
+        var origin: NodeID
+        var destination: NodeID
+    }
 
     package init(
         node: NodeID, incarnation: Incarnation, routes: any Routes, rows: [StreamChange],
@@ -49,6 +57,12 @@ package struct Exchange: Sendable {
     package func decided(_ stream: StreamID) -> UInt64 {
         max(rows[stream]?.applied ?? 0, pendingReceipts[stream]?.applied ?? 0)
     }
+
+    /// Bytes of a session that wait for the store: while there are too many, no more are read.
+    package func waiting(_ number: SessionNumber) -> Int { sessions[number]?.pendingBytes ?? 0 }
+
+    /// True once the peer's hello has been accepted.
+    package func isRunning(_ number: SessionNumber) -> Bool { sessions[number]?.phase == .running }
 
     /// What is known of each open session.
     package var links: [LinkStatus] {
@@ -108,7 +122,8 @@ package struct Exchange: Sendable {
 
     mutating func previousHop(of stream: StreamID) -> NodeID? {
         if stream.origin == node { return nil }
-        if let known = previousHops[stream] { return known }
+        let way = Way(origin: stream.origin, destination: stream.destination)
+        if let known = previousHops[way] { return known }
         if stream.destination == .everyone {
             return stream.origin == routes.publisher ? routes.nextHop(from: node, to: stream.origin) : nil
         }
@@ -123,7 +138,7 @@ package struct Exchange: Sendable {
             }
             hop = next
         }
-        previousHops[stream] = .some(found)
+        previousHops[way] = found
         return found
     }
 
@@ -213,11 +228,10 @@ package struct Exchange: Sendable {
 
     /// A whole message has come.
     /// - Parameters:
-    ///   - random: fresh random bits, used when this message makes a token necessary.
-    ///   - now: for the answer to a ping.
+    ///   - random: gives fresh random bits, when this message makes a token necessary.
     package mutating func arrived(
-        _ message: FramedMessage, in number: SessionNumber, reading outbox: some OutboxReading, random: ID128,
-        now: Timestamp
+        _ message: FramedMessage, in number: SessionNumber, reading outbox: some OutboxReading,
+        random: () -> ID128
     ) -> [ExchangeAction] {
         guard let session = sessions[number] else { return [] }
         do throws(FrameFault) {

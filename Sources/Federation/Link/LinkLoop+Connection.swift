@@ -24,6 +24,12 @@ final class Connection {
     /// Good-bye is being said; what fails now is not told again.
     var isEnding = false
     var isClosed = false
+    /// So much of the peer waits for the store that no more is read.
+    var isPaused = false
+    /// The peer's hello was accepted.
+    var isUp = false
+    /// Seconds since 1970: the session goes no further.
+    var expires = Int64.max
 
     init(_ socket: consuming Socket, _ tls: TLSSession, dialled: NodeID?) {
         self.socket = socket
@@ -60,7 +66,7 @@ extension LinkLoop {
 
     private func receive(_ connection: Connection) {
         var taken = 0
-        while taken < LinkLoop.bytesPerTurn, !connection.isClosed {
+        while taken < LinkLoop.bytesPerTurn, !connection.isClosed, !connection.isPaused {
             switch connection.socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<65_536])) {
             case .notNow: return
             case .ended(let error):
@@ -82,7 +88,7 @@ extension LinkLoop {
     private func decrypted(_ connection: Connection) {
         guard !connection.isClosed, case .open(let peer) = connection.tls.state else { return flush(connection) }
         if connection.number == nil { opened(connection, peer) }
-        while !connection.isClosed, let number = connection.number {
+        while !connection.isClosed, !connection.isPaused, let number = connection.number {
             var count: Int?
             guarded(connection) { () throws(TLSFault) in count = try connection.tls.read(into: scratch) }
             guard !connection.isClosed else { return }
@@ -97,11 +103,11 @@ extension LinkLoop {
 
     private func deliver(_ connection: Connection, _ number: SessionNumber) {
         do throws(FrameFault) {
-            while !connection.isClosed, let message = try connection.assembler.next() {
+            while !connection.isClosed, !connection.isPaused, let message = try connection.assembler.next() {
                 let reading = StoreReading(store: store)
-                act(
-                    exchange.arrived(
-                        message, in: number, reading: reading, random: Random.id128(), now: Clocks.wall()))
+                act(exchange.arrived(message, in: number, reading: reading, random: Random.id128))
+                if !connection.isUp, exchange.isRunning(number) { isUp(connection) }
+                if exchange.waiting(number) > LinkLoop.mostWaiting { pause(connection) }
             }
         } catch { act(exchange.violated(number, error)) }
     }
@@ -118,10 +124,35 @@ extension LinkLoop {
         connection.peer = peer
         let number = numberFor(connection)
         connection.number = number
+        connection.expires = min(
+            connection.tls.expires, Clocks.wall().milliseconds / 1000 + LinkLoop.longestSessionSeconds)
+        act(exchange.sessionOpened(number, peer: peer, dialled: connection.dialled != nil))
+    }
+
+    /// The other end has accepted this one too, and both stores are who they were.
+    private func isUp(_ connection: Connection) {
+        connection.isUp = true
         if let dialled = connection.dialled { dialSucceeded(dialled) }
         configuration.log(
-            Event(code: "link-up", peer: peer, detail: connection.dialled == nil ? "accepted" : "dialled"))
-        act(exchange.sessionOpened(number, peer: peer, dialled: connection.dialled != nil))
+            Event(code: "link-up", peer: connection.peer, detail: connection.dialled == nil ? "accepted" : "dialled"))
+    }
+
+    /// The store has too much of this peer to do: the peer's own TCP holds it back.
+    private func pause(_ connection: Connection) {
+        connection.isPaused = true
+        watch(connection.descriptor, read: false, write: connection.wantsWrite)
+    }
+
+    /// The store has done some work of this session.
+    func readOn(_ number: SessionNumber) {
+        guard let connection = numbered[number].flatMap({ connections[$0] }), connection.isPaused,
+            exchange.waiting(number) <= LinkLoop.mostWaiting / 2
+        else { return }
+        connection.isPaused = false
+        connection.lastHeard = now()
+        watch(connection.descriptor, read: true, write: connection.wantsWrite)
+        deliver(connection, number)
+        decrypted(connection)
     }
 
     func send(_ connection: Connection, _ bytes: [UInt8]) {
@@ -129,6 +160,8 @@ extension LinkLoop {
             guarded(connection) { () throws(TLSFault) in try connection.tls.write(bytes) }
         }
         flush(connection)
+        guard connection.unsent + connection.tls.pending > LinkLoop.mostUnsent else { return }
+        hangUp(connection, code: "peer-not-reading", detail: "8 MiB wait for it")
     }
 
     /// Envelopes, as long as the socket takes them.
@@ -167,7 +200,7 @@ extension LinkLoop {
             case .notNow:
                 if !connection.wantsWrite {
                     connection.wantsWrite = true
-                    watch(connection.descriptor, read: true, write: true)
+                    watch(connection.descriptor, read: !connection.isPaused, write: true)
                 }
                 return
             case .ended(let error):
@@ -176,7 +209,7 @@ extension LinkLoop {
         }
         if connection.wantsWrite {
             connection.wantsWrite = false
-            watch(connection.descriptor, read: true, write: false)
+            watch(connection.descriptor, read: !connection.isPaused, write: false)
         }
     }
 
@@ -185,7 +218,10 @@ extension LinkLoop {
             if now > connection.deadline { hangUp(connection, code: "handshake-timeout", detail: "no peer within 5 s") }
             return
         }
-        if now - connection.lastHeard > LinkLoop.silenceMilliseconds {
+        if Clocks.wall().milliseconds / 1000 >= connection.expires {
+            return hangUp(connection, code: "session-expired", detail: "a certificate has ended, or 24 h have passed")
+        }
+        if !connection.isPaused, now - connection.lastHeard > LinkLoop.silenceMilliseconds {
             return hangUp(connection, code: "peer-silent", detail: "nothing heard for 15 s")
         }
         guard now - connection.lastPing >= LinkLoop.pingMilliseconds else { return }

@@ -44,10 +44,16 @@ package final class LinkLoop: @unchecked Sendable {
     }
 
     static let handshakeMilliseconds: Int64 = 5_000
-    static let maximumHandshakes = 32
+    static let maximumHandshakes = 128
     static let pingMilliseconds: Int64 = 5_000
     static let silenceMilliseconds: Int64 = 15_000
     static let flushMilliseconds: Int64 = 1_000
+    /// A session ends with the first certificate of its ends, and after this at the latest (architecture §4).
+    static let longestSessionSeconds: Int64 = 24 * 3600
+    /// What a peer may leave unread before it is hung up on.
+    static let mostUnsent = 8 << 20
+    /// Bytes of one peer that may wait for the store; it is read again at half of it.
+    static let mostWaiting = 4 << 20
 
     let configuration: Configuration
     private let inbound = Monitor<[Inbound]>([])
@@ -198,7 +204,9 @@ package final class LinkLoop: @unchecked Sendable {
         for event in events {
             switch event {
             case .committed(let changes, let used): committedHere(changes, used)
-            case .workDone(let tag, let result): act(exchange.workDone(tag, result))
+            case .workDone(let tag, let result):
+                act(exchange.workDone(tag, result))
+                if case .receive(let number) = tag { readOn(number) }
             case .ask(let body): body(exchange)
             case .stop: stopping = true
             }
@@ -260,11 +268,11 @@ package final class LinkLoop: @unchecked Sendable {
     private func acceptAll() {
         guard let listener else { return }
         while let socket = listener.socket.accept() {
-            let handshakes = connections.values.count { $0.number == nil }
-            guard handshakes < LinkLoop.maximumHandshakes else {
-                configuration.log(
-                    Event(code: "too-many-handshakes", peer: nil, detail: "a connection was closed at once"))
-                continue
+            let unknown = connections.values.filter { $0.number == nil && $0.dialled == nil }
+            // Whoever keeps a place without saying who it is gives way, the longest first.
+            if unknown.count >= LinkLoop.maximumHandshakes, let oldest = unknown.min(by: { $0.deadline < $1.deadline })
+            {
+                hangUp(oldest, code: "too-many-handshakes", detail: "it gave way to a newer connection")
             }
             add(Connection(socket, TLSSession(configuration.context, role: .server), dialled: nil))
         }
@@ -314,7 +322,8 @@ package final class LinkLoop: @unchecked Sendable {
         let inbox = inbox
         let mayRelay = exchange.mayRelay
         var outcome = ExchangeOutcome()
-        return WriteJob(.essential, records: work.records, nested: false) { transaction in
+        let purpose: WritePurpose = if case .receive = work { .delivery } else { .essential }
+        return WriteJob(purpose, records: work.records, nested: false) { transaction in
             outcome = try inbox.perform(work, mayRelay: mayRelay, in: transaction)
         } completion: { [unowned self] result in
             switch result {

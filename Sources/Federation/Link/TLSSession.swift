@@ -5,6 +5,8 @@ package final class TLSContext: @unchecked Sendable {
     // Safe because: an SSL_CTX is configured here once and only read afterwards, which OpenSSL allows from any thread.
     fileprivate let handle: OpaquePointer
     package let rule: AcceptanceRule
+    /// Seconds since 1970 at which the node's own certificate ends.
+    fileprivate let expires: Int64
 
     /// - Parameter key: the PEM text of the link key. OpenSSL keeps a copy of its own.
     package init(
@@ -17,6 +19,7 @@ package final class TLSContext: @unchecked Sendable {
         }
         self.handle = handle
         self.rule = rule
+        expires = CertificateFacts(pem: certificate)?.notAfter ?? 0
         for anchor in pins.anchors {
             let domain = try TrustDomain(segment: anchor.segment, federation: pins.federation)
             guard cs_context_add_anchor(handle, domain.description, anchor.certificate) == 1 else {
@@ -54,11 +57,14 @@ package final class TLSSession {
     /// last bytes does not count.
     private static let handshakeLimit = 64 * 1024
     private var received = 0
+    /// Seconds since 1970 at which the first of the two certificates ends.
+    package private(set) var expires: Int64
 
     /// - Parameter expected: whom a client has dialled; anybody else is `wrong-peer`.
     package init(_ context: TLSContext, role: Role, expected: NodeID? = nil) {
         self.context = context
         self.expected = expected
+        expires = context.expires
         session = cs_session_new(context.handle, role == .server ? 1 : 0, acceptance)
         // Unretained, because the shim's session ends with this one.
         cs_session_set_owner(session, Unmanaged.passUnretained(self).toOpaque())
@@ -144,6 +150,7 @@ package final class TLSSession {
     fileprivate func accepts(_ facts: CertificateFacts, chain: TLSFault?) -> Bool {
         let verdict = context.rule.verdict(on: facts, chain: chain, expected: expected)
         self.verdict = verdict
+        expires = min(expires, facts.notAfter)
         if case .success = verdict { return true }
         return false
     }

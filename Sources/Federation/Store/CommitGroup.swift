@@ -17,7 +17,9 @@ package enum WritePurpose: Sendable {
     case intake
     /// Envelopes of others on their way: up to 90 %.
     case relay
-    /// Receipts, acknowledgements, applying, administration.
+    /// Envelopes for this node: up to 95 %.
+    case delivery
+    /// Receipts, acknowledgements, people's work, administration: what empties the store, whatever the quota.
     case essential
 
     /// Hundredths of the quota.
@@ -25,7 +27,8 @@ package enum WritePurpose: Sendable {
         switch self {
         case .intake: 80
         case .relay: 90
-        case .essential: 100
+        case .delivery: 95
+        case .essential: .max
         }
     }
 }
@@ -80,7 +83,7 @@ package enum GroupCommit {
         let used = try writer.usedBytes()
         var outcomes: [(job: WriteJob, result: Result<Void, any Error>)] = []
         for job in jobs {
-            if quota > 0, used >= quota / 100 * job.purpose.share {
+            if quota > 0, used / max(1, quota / 100) >= job.purpose.share {
                 outcomes.append((job, .failure(StoreError.full(used: used, quota: quota))))
             } else if job.nested {
                 let result = try transaction.attempt { part in try job.body(part) }

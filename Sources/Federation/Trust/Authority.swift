@@ -59,6 +59,12 @@ package struct Authority: Sendable {
         guard (1...90).contains(days) else {
             throw FederationError("bad-life", "\(days) days", remedy: "a certificate lives 1 to 90 days")
         }
+        return try issue(request, seconds: Int64(days) * 86_400, now: now)
+    }
+
+    package func issue(
+        _ request: EnrolmentRequest, seconds life: Int64, now: Timestamp
+    ) throws(FederationError) -> EnrolmentAnswer {
         guard request.segment == domain.segment, request.federation == domain.federation else {
             throw FederationError(
                 "wrong-segment",
@@ -82,7 +88,7 @@ package struct Authority: Sendable {
                 "bad-proof", "the certificate request is not signed by its own P-256 key",
                 remedy: "have the node run ekc node init and send its own request.json, unchanged")
         }
-        let certificate = try sign(request.certificateRequest, node, days: days, now: now)
+        let certificate = try sign(request.certificateRequest, node, life: life, now: now)
         let anchor = String(decoding: try Files.read(path + "/ca.crt", maximum: 64 * 1024), as: UTF8.self)
         let record = KeyRecord(
             node: request.node, segment: request.segment, identityKey: Hex.encode(identity),
@@ -95,7 +101,7 @@ package struct Authority: Sendable {
     }
 
     private func sign(
-        _ request: String, _ node: NodeID, days: Int, now: Timestamp
+        _ request: String, _ node: NodeID, life: Int64, now: Timestamp
     ) throws(FederationError) -> String {
         let issuer = String(decoding: try Files.read(path + "/ca.crt", maximum: 64 * 1024), as: UTF8.self)
         let key = try Secret.read(path + "/ca.key")
@@ -106,7 +112,7 @@ package struct Authority: Sendable {
                 plan.common_name = name
                 plan.uri = uri
                 plan.not_before = seconds - 300
-                plan.not_after = seconds + Int64(days) * 86_400
+                plan.not_after = seconds + life
                 return key.withText { key in
                     NodeFolder.pem { cs_certificate_issue(key, issuer, request, &plan, $0, $1) }
                 }

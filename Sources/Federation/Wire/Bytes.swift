@@ -43,7 +43,7 @@ package struct ByteWriter: Sendable {
 /// Reads what `ByteWriter` wrote, from bytes that may hold anything.
 package struct ByteReader {
     private let bytes: ArraySlice<UInt8>
-    private var position: Int
+    private var place: Int
     private let start: Int
 
     package init(_ bytes: [UInt8]) { self.init(bytes[...]) }
@@ -51,23 +51,39 @@ package struct ByteReader {
     package init(_ slice: ArraySlice<UInt8>) {
         bytes = slice
         start = slice.startIndex
-        position = slice.startIndex
+        place = slice.startIndex
     }
 
     /// Bytes read so far.
-    package var offset: Int { position - start }
-    package var remaining: Int { bytes.endIndex - position }
+    package var offset: Int { place - start }
+    package var remaining: Int { bytes.endIndex - place }
     package var isAtEnd: Bool { remaining == 0 }
 
     package mutating func number<Number: FixedWidthInteger>(_ type: Number.Type) throws(WireError) -> Number {
         let size = MemoryLayout<Number>.size
         guard remaining >= size else { throw .truncated(at: offset) }
         var value: Number = 0
-        for byte in bytes[position..<position + size] {
+        for byte in bytes[place..<place + size] {
             value = (size == 1 ? 0 : value << 8) | Number(truncatingIfNeeded: byte)
         }
-        position += size
+        place += size
         return value
+    }
+
+    /// A position, credit, counter or version of somebody else: at most 2^62, so that no sum with it can overflow.
+    package mutating func position() throws(WireError) -> UInt64 {
+        let begin = offset
+        let value = try number(UInt64.self)
+        guard value <= 1 << 62 else { throw .tooLong(at: begin) }
+        return value
+    }
+
+    /// An instant of somebody else, in milliseconds since 1970 UTC, until the year 10889.
+    package mutating func instant() throws(WireError) -> Timestamp {
+        let begin = offset
+        let value = try number(Int64.self)
+        guard (0...1 << 48).contains(value) else { throw .tooLong(at: begin) }
+        return Timestamp(milliseconds: value)
     }
 
     package mutating func id128() throws(WireError) -> ID128 {
@@ -81,8 +97,8 @@ package struct ByteReader {
 
     package mutating func take(_ count: Int) throws(WireError) -> ArraySlice<UInt8> {
         guard count >= 0, remaining >= count else { throw .truncated(at: offset) }
-        defer { position += count }
-        return bytes[position..<position + count]
+        defer { place += count }
+        return bytes[place..<place + count]
     }
 
     package mutating func shortText() throws(WireError) -> String {

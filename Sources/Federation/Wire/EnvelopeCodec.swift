@@ -48,11 +48,11 @@ package enum EnvelopeCodec {
         guard let kind = MessageKind(rawValue: try reader.number(UInt8.self)), kind.lane == lane else {
             throw .invalid(at: 3)
         }
-        let position = try reader.number(UInt64.self)
+        let position = try reader.position()
         guard position > 0 else { throw .invalid(at: 4) }
         let id = try reader.id128()
-        let created = Timestamp(milliseconds: try reader.number(Int64.self))
-        let version = try reader.number(UInt64.self)
+        let created = try reader.instant()
+        let version = try reader.position()
         let incarnation = Incarnation(bits: try reader.id128())
         let origin = try reader.nodeID()
         let destination = try reader.nodeID()

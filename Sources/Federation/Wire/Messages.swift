@@ -1,7 +1,7 @@
 /// How the two ends of a link introduce themselves, once a session and at once in both directions.
 ///
-///     protocol lowest u16, highest u16 · topology version u64 · incarnation 16 · parent 16 · known incarnation of the
-///     receiver 16 (zero: none) · tokens u8 × (counter u64, random 16) · held u32 × (stream, last u64, digest 32, from 16,
+///     protocol lowest u16, highest u16 · topology version u64 · incarnation 16 · known incarnation of the receiver 16
+///     (zero: none) · tokens u8 × (counter u64, random 16) · held u32 × (stream, last u64, digest 32, from 16,
 ///     credit u64) · offered u32 × (stream, last u64, base u64, digest 32, forwarded u64, to 16) · bytes to come: ignored
 package struct Hello: Sendable, Hashable {
     /// A stream that the sender of the hello receives from its peer.
@@ -81,7 +81,7 @@ package struct Hello: Sendable, Hashable {
         var reader = ByteReader(bytes)
         lowest = try reader.number(UInt16.self)
         highest = try reader.number(UInt16.self)
-        topologyVersion = try reader.number(UInt64.self)
+        topologyVersion = try reader.position()
         incarnation = Incarnation(bits: try reader.id128())
         knownIncarnation = try reader.incarnation()
         tokens = []
@@ -90,17 +90,17 @@ package struct Hello: Sendable, Hashable {
         for _ in 0..<(try reader.number(UInt32.self)) {
             held.append(
                 Held(
-                    stream: try StreamID(from: &reader), last: try reader.number(UInt64.self),
-                    digest: try reader.digest(), from: try reader.incarnation(), credit: try reader.number(UInt64.self))
+                    stream: try StreamID(from: &reader), last: try reader.position(),
+                    digest: try reader.digest(), from: try reader.incarnation(), credit: try reader.position())
             )
         }
         offered = []
         for _ in 0..<(try reader.number(UInt32.self)) {
             offered.append(
                 Offered(
-                    stream: try StreamID(from: &reader), last: try reader.number(UInt64.self),
-                    base: try reader.number(UInt64.self), digest: try reader.digest(),
-                    forwarded: try reader.number(UInt64.self), to: try reader.incarnation()))
+                    stream: try StreamID(from: &reader), last: try reader.position(),
+                    base: try reader.position(), digest: try reader.digest(),
+                    forwarded: try reader.position(), to: try reader.incarnation()))
         }
     }
 }
@@ -128,8 +128,8 @@ package enum LinkCodec {
     package static func acks(_ bytes: [UInt8]) throws(WireError) -> [Ack] {
         try list(bytes) { reader throws(WireError) in
             Ack(
-                stream: try StreamID(from: &reader), through: try reader.number(UInt64.self),
-                credit: try reader.number(UInt64.self), resend: try reader.number(UInt8.self) & 1 == 1)
+                stream: try StreamID(from: &reader), through: try reader.position(),
+                credit: try reader.position(), resend: try reader.number(UInt8.self) & 1 == 1)
         }
     }
 
@@ -148,11 +148,11 @@ package enum LinkCodec {
     package static func receipts(_ bytes: [UInt8]) throws(WireError) -> [ReceiptState] {
         try list(bytes) { reader throws(WireError) in
             let stream = try StreamID(from: &reader)
-            let applied = try reader.number(UInt64.self)
+            let applied = try reader.position()
             var rejections: [RejectedPosition] = []
             for _ in 0..<(try reader.number(UInt32.self)) {
                 rejections.append(
-                    RejectedPosition(position: try reader.number(UInt64.self), code: try reader.shortText()))
+                    RejectedPosition(position: try reader.position(), code: try reader.shortText()))
             }
             return ReceiptState(stream: stream, applied: applied, rejections: rejections)
         }
@@ -167,7 +167,7 @@ package enum LinkCodec {
 
     package static func positions(_ bytes: [UInt8]) throws(WireError) -> [StreamPosition] {
         try list(bytes) { reader throws(WireError) in
-            StreamPosition(stream: try StreamID(from: &reader), position: try reader.number(UInt64.self))
+            StreamPosition(stream: try StreamID(from: &reader), position: try reader.position())
         }
     }
 
@@ -182,7 +182,7 @@ package enum LinkCodec {
     package static func bases(_ bytes: [UInt8]) throws(WireError) -> [StreamBase] {
         try list(bytes) { reader throws(WireError) in
             StreamBase(
-                stream: try StreamID(from: &reader), base: try reader.number(UInt64.self), digest: try reader.digest())
+                stream: try StreamID(from: &reader), base: try reader.position(), digest: try reader.digest())
         }
     }
 
@@ -245,6 +245,6 @@ extension ByteReader {
     }
 
     mutating func token() throws(WireError) -> SessionToken {
-        SessionToken(counter: try number(UInt64.self), random: try id128())
+        SessionToken(counter: try position(), random: try id128())
     }
 }

@@ -1,0 +1,181 @@
+import FederationTestKit
+import Glibc
+import Testing
+
+@testable import Federation
+
+/// A peer that is who it says it is and means no good: it may end its own session, and nothing else.
+@Suite("A hostile peer", .serialized)
+struct HostilePeerTests {
+    private static let life = Incarnation(bits: ID128(high: 1, low: 1))
+
+    private struct NoPacks: OutboxReading {
+        func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { nil }
+    }
+
+    private struct Star: Routes {
+        var topologyVersion: UInt64 { 1 }
+        var publisher: NodeID? { FrameTests.here }
+        func nextHop(from: NodeID, to: NodeID) -> NodeID? {
+            if from == to { return nil }
+            return from == FrameTests.here ? to : FrameTests.here
+        }
+    }
+
+    private final class Silent: Application {
+        func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
+        func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {}
+        func rejected(
+            _ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction
+        ) throws(StoreError) {}
+    }
+
+    private func hello(held: [Hello.Held] = [], tokens: [SessionToken] = []) -> Hello {
+        Hello(
+            topologyVersion: 1, incarnation: HostilePeerTests.life, knownIncarnation: nil, tokens: tokens, held: held,
+            offered: [])
+    }
+
+    private func met(_ rows: [StreamChange] = [], _ hello: Hello? = nil) -> (Exchange, [ExchangeAction]) {
+        var exchange = Exchange(
+            node: FrameTests.here, incarnation: Incarnation(bits: ID128(high: 9, low: 9)), routes: Star(), rows: rows,
+            peers: [])
+        _ = exchange.sessionOpened(1, peer: FrameTests.peer, dialled: true)
+        let actions = arrive(.hello, (hello ?? self.hello()).encoded(), &exchange)
+        return (exchange, actions)
+    }
+
+    private func arrive(
+        _ kind: FrameKind, _ bytes: [UInt8], _ exchange: inout Exchange, in session: SessionNumber = 1
+    ) -> [ExchangeAction] {
+        exchange.arrived(
+            FramedMessage(kind: kind, flags: 0, bytes: bytes), in: session, reading: NoPacks(),
+            random: { ID128(high: 5, low: 5) })
+    }
+
+    private func closed(_ actions: [ExchangeAction]) -> String? {
+        for case .close(_, let code, _) in actions { return code }
+        return nil
+    }
+
+    @Test(
+        "Numbers that would overflow a sum end the session",
+        arguments: [UInt64.max, UInt64.max - 5, UInt64(1) << 62 + 1])
+    func extremes(_ number: UInt64) {
+        let (mine, theirs) = (
+            FrameTests.stream(FrameTests.here, FrameTests.peer), FrameTests.stream(FrameTests.peer, FrameTests.here)
+        )
+        var row = StreamRow(ordinal: 1)
+        row.last = 3
+        let rows = [StreamChange(id: mine, row: row)]
+        let held = Hello.Held(stream: mine, last: number, digest: .zero, from: nil, credit: 0)
+        #expect(closed(met(rows, hello(held: [held])).1) == "message-malformed")
+        let token = SessionToken(counter: number, random: ID128(high: 1, low: 1))
+        #expect(closed(met([], hello(tokens: [token])).1) == "message-malformed")
+        let messages: [(FrameKind, [UInt8])] = [
+            (.offer, LinkCodec.bases([StreamBase(stream: theirs, base: number, digest: .zero)])),
+            (.ack, LinkCodec.acks([Ack(stream: mine, through: number, credit: 1, resend: false)])),
+            (.ack, LinkCodec.acks([Ack(stream: mine, through: 0, credit: number, resend: true)])),
+            (.receipt, LinkCodec.receipts([ReceiptState(stream: mine, applied: number, rejections: [])])),
+            (.settled, LinkCodec.positions([StreamPosition(stream: theirs, position: number)])),
+            (.token, LinkCodec.token(token, proposed: false)),
+        ]
+        for (kind, bytes) in messages {
+            var (exchange, _) = met(rows)
+            #expect(closed(arrive(kind, bytes, &exchange)) == "message-malformed", "\(kind)")
+        }
+    }
+
+    @Test("Who was told that there is no credit hears of it when there is room again")
+    func roomAgain() throws {
+        var (exchange, _) = met()
+        exchange.mayRelay = false
+        var row = StreamRow(ordinal: 1)
+        row.last = 10
+        let stream = FrameTests.stream(FrameTests.peer, FrameTests.other)
+        func credit(_ actions: [ExchangeAction]) throws -> UInt64? {
+            for case .send(_, let bytes) in actions {
+                return try LinkCodec.acks(Array(bytes.dropFirst(8))).first { $0.stream == stream }?.credit
+            }
+            return nil
+        }
+        #expect(try credit(exchange.committed([StreamChange(id: stream, row: row)])) == 10)
+        #expect(try credit(exchange.roomAgain()) == 10 + Exchange.window)
+    }
+
+    @Test("Receipts of streams that it has invented do not grow without end, and lock nobody else out")
+    func inventedStreams() throws {
+        var (exchange, _) = met()
+        for number in 0..<20_000 {
+            let stream = StreamID(
+                origin: FrameTests.other, incarnation: Incarnation(bits: ID128(high: 7, low: UInt64(number))),
+                destination: FrameTests.peer, lane: .bulk)
+            let state = ReceiptState(stream: stream, applied: 1, rejections: [])
+            _ = arrive(.receipt, LinkCodec.receipts([state]), &exchange)
+        }
+        _ = exchange.sessionOpened(2, peer: FrameTests.other, dialled: false)
+        let actions = arrive(.hello, hello().encoded(), &exchange, in: 2)
+        var assembler = FrameAssembler()
+        var messages = 0
+        for case .send(_, let bytes) in actions { bytes.withUnsafeBytes { assembler.append($0) } }
+        while try assembler.next() != nil { messages += 1 }
+        #expect((2...32).contains(messages))
+    }
+
+    @Test("A node that is refused was never up, and does not dial in a storm")
+    func refusedNode() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: Silent.init)
+        defer { federation.stopAll() }
+        var pins = try TrustFile.read(Pins.self, federation.place("centre").pinsFile)
+        for index in pins.nodes.indices where pins.nodes[index].node == "subject-77" {
+            pins.nodes[index].linkPin = String(repeating: "0", count: 64)
+        }
+        try TrustFile.write(pins, to: federation.place("centre").pinsFile)
+        try federation.start("centre")
+        try federation.start("subject-77")
+        #expect(federation.log.wait(milliseconds: 20_000, for: "centre: pin-mismatch"))
+        #expect(
+            TestFederation.wait(milliseconds: 20_000) {
+                federation.log.all.count { $0.contains("centre: pin-mismatch") } >= 4
+            })
+        #expect(federation.log.all.allSatisfy { !$0.contains("link-up") })
+        #expect(federation.log.all.contains { $0.contains("subject-77: peer-refused") })
+    }
+
+    @Test("Connections that say nothing give way to who says who it is")
+    func silentConnections() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: Silent.init)
+        defer { federation.stopAll() }
+        let port = try #require(try federation.start("centre").links.port)
+        let idle = (0..<LinkLoop.maximumHandshakes + 8).map { _ in HostilePeerTests.connect(port) }
+        defer { for descriptor in idle { close(descriptor) } }
+        #expect(federation.log.wait(milliseconds: 10_000, for: "too-many-handshakes"))
+        try federation.start("subject-77")
+        #expect(federation.log.wait(milliseconds: 20_000, for: "subject-77: link-up"))
+    }
+
+    @Test("A session ends with its certificate")
+    func expiry() throws {
+        let federation = try TestFederation(
+            ["centre", "subject-77"], certificatesEndIn: 4, application: Silent.init)
+        defer { federation.stopAll() }
+        try federation.start("centre")
+        try federation.start("subject-77")
+        #expect(federation.log.wait(milliseconds: 20_000, for: "session-expired"))
+        #expect(federation.log.wait(milliseconds: 20_000, for: "certificate-expired"))
+    }
+
+    private static func connect(_ port: UInt16) -> CInt {
+        let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        _ = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        return descriptor
+    }
+}
