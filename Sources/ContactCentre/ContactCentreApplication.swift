@@ -8,9 +8,15 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
 
     package func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
         do {
+            // The centre publishes and escalates, nobody else; answers and returns are held against the appeal's home.
             switch envelope.header.kind {
-            case .entry: try Knowledge.apply(envelope.body, in: transaction)
-            case .escalation: try desk.receive(try MessageBody.decode(EscalationBody.self, envelope), in: transaction)
+            case .entry:
+                guard envelope.header.stream.origin == desk.centre, envelope.header.stream.destination == .everyone
+                else { throw Rejection("not-allowed") }
+                try Knowledge.apply(envelope.body, in: transaction)
+            case .escalation:
+                guard envelope.header.stream.origin == desk.centre else { throw Rejection("not-allowed") }
+                try desk.receive(try MessageBody.decode(EscalationBody.self, envelope), in: transaction)
             case .answer:
                 let body = try MessageBody.decode(AnswerBody.self, envelope)
                 try desk.answered(body, from: envelope.header.stream.origin, in: transaction)
@@ -38,7 +44,9 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
     private func settled(_ envelope: Envelope, _ body: (EscalationBody) throws -> Void) throws(StoreError) {
         guard envelope.header.kind == .escalation, let message = try? MessageBody.decode(EscalationBody.self, envelope)
         else { return }
-        do { try body(message) } catch {
+        do { try body(message) } catch is DomainError {
+            // The appeal has gone on since: a receipt is no reason to stop, and nothing was written before the transition.
+        } catch {
             throw error as? StoreError
                 ?? StoreError(.engine, "a receipt cannot be acted on: \(error)", remedy: "report this as a fault")
         }
@@ -49,5 +57,6 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
 package enum ContactCentreTables {
     package static let all = [
         Knowledge.table, .appeals, .text, .events, .queue, .claims, .citizens, .operators, .channels, .idempotency,
+        .deadlines,
     ]
 }

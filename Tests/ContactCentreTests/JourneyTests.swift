@@ -130,7 +130,7 @@ struct JourneyTests {
             let (_, claim) = try office.claim("cc-rostrud", person, id)
             // 25 h: the centre has let go of the text.
             office.now += 25 * 3_600_000
-            try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
+            _ = try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
             #expect(
                 try office.read("centre") { transaction throws(StoreError) in try transaction.get(.text, id.key) }
                     == nil)
@@ -168,15 +168,15 @@ struct JourneyTests {
         let later = try office.accept()
         let (_, claim) = try office.claim("centre", TestOffice.first)
         office.now += 15 * 60_000 - 1
-        try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
+        _ = try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
         #expect(try office.appeal("centre", id)?.state == .activeL1)
         office.now += 1
-        try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
+        _ = try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
         #expect(try office.appeal("centre", id)?.state == .queuedL1)
         refused("stale-claim") {
             try office.write("centre") { desk, transaction in
                 try desk.resolve(
-                    id, claim: claim.number, entry: nil, reason: "x", by: TestOffice.first, in: transaction)
+                    id, claim: claim.number, entry: nil, reason: "none", by: TestOffice.first, in: transaction)
             }
         }
         #expect(try office.claim("centre", TestOffice.first).0.id == id.description)
@@ -191,10 +191,10 @@ struct JourneyTests {
         _ = try office.claim("centre", TestOffice.first)
         office.now += 20 * 60_000
         try office.write("centre") { desk, transaction in try desk.renewClaims(in: transaction) }
-        try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
+        _ = try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
         #expect(try office.appeal("centre", id)?.state == .activeL1)
         office.now += 15 * 60_000
-        try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
+        _ = try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
         #expect(try office.appeal("centre", id)?.state == .queuedL1)
     }
 

@@ -35,6 +35,8 @@ package struct AppealRecord: Codable, Sendable, Hashable {
     package var entry: KnowledgeReference?
     /// The text of a SPECIAL answer, at the centre.
     package var answer: String?
+    /// The number of its newest event in table `events`.
+    package var lastEvent: UInt64?
 
     package enum Channel: String, Codable, Sendable, CaseIterable { case voice, chat, form }
 
@@ -68,6 +70,8 @@ package struct AppealEventRecord: Codable, Sendable, Hashable {
     package var at: Int64
     package var node: String
     package var code: String?
+    /// The number of the appeal's event before this one here.
+    package var previous: UInt64?
 }
 
 extension Table {
@@ -99,6 +103,11 @@ enum AppealRows {
                 .engine, "a row of table \(table.name) cannot be encoded", remedy: "report this as a fault")
         }
         try transaction.put(table, key, Array(data))
+    }
+
+    /// A row that may be of another kind.
+    static func decoded<Row: Decodable>(_ bytes: [UInt8]) -> Row? {
+        try? JSONDecoder().decode(Row.self, from: Data(bytes))
     }
 
     static var encoder: JSONEncoder {

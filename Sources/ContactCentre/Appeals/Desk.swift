@@ -44,10 +44,8 @@ package struct Desk<Outgoing: Sender>: Sendable {
         appeal.state = try AppealTransitions.next(from, event, reason: appeal.reason, line: appeal.line)
         let record = AppealEventRecord(
             appeal: appeal.id, from: from, to: appeal.state, event: event, actor: actor, role: role,
-            at: transaction.now.milliseconds, node: node.text, code: code)
-        var key = ByteWriter(capacity: 8)
-        key.append(try transaction.nextNumber(Array("event".utf8)))
-        try AppealRows.write(record, .events, key.bytes, in: transaction)
+            at: transaction.now.milliseconds, node: node.text, code: code, previous: appeal.lastEvent)
+        appeal.lastEvent = try Events.append(record, in: transaction)
     }
 
     func enqueue(_ appeal: AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError)
@@ -73,6 +71,7 @@ package struct Desk<Outgoing: Sender>: Sendable {
             until: transaction.now.milliseconds + Desk.leaseMilliseconds)
         try transaction.delete(.queue, AppealRows.queueKey(person.scope, appeal.place, id))
         try AppealRows.write(claim, .claims, id.key, in: transaction)
+        try Deadline.lease.file(at: claim.until, id.key, in: transaction)
         try save(appeal, id, in: transaction)
         return (appeal, claim)
     }
@@ -105,56 +104,23 @@ package struct Desk<Outgoing: Sender>: Sendable {
         return appeal
     }
 
-    private func letGo(_ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws
-    {
+    func letGo(_ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws {
         try transaction.delete(.claims, id.key)
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
     }
 
-    /// What time does: leases end, resolved appeals close after 72 h, and the centre's text of an appeal that has left
-    /// the first line goes after 24 h. Called every now and then.
-    package func passTime(in transaction: borrowing WriteTransaction) throws {
-        let now = transaction.now.milliseconds
-        for id in try ids(of: .claims, in: transaction) {
-            guard let claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction), claim.until <= now,
-                var appeal = try appeal(id, in: transaction)
-            else { continue }
-            try move(&appeal, .leaseEnded, by: "system", .system, in: transaction)
-            try letGo(&appeal, id, in: transaction)
-        }
-        for id in try ids(of: .text, in: transaction) {
-            guard node == centre, let appeal = try appeal(id, in: transaction), let left = appeal.leftFirstLineAt,
-                left + 24 * 3_600_000 <= now
-            else { continue }
-            try transaction.delete(.text, id.key)
-        }
-        for id in try ids(of: .appeals, in: transaction) {
-            guard var appeal = try appeal(id, in: transaction), appeal.state == .resolved,
-                let resolved = appeal.resolvedAt,
-                resolved + 72 * 3_600_000 <= now
-            else { continue }
-            try move(&appeal, .closed, by: "system", .system, in: transaction)
-            try save(appeal, id, in: transaction)
-        }
-    }
-
     /// After a restart each claim gets one full term: the node was away, not the operator.
     package func renewClaims(in transaction: borrowing WriteTransaction) throws {
-        for id in try ids(of: .claims, in: transaction) {
-            guard var claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction) else { continue }
-            claim.until = transaction.now.milliseconds + Desk.leaseMilliseconds
-            try AppealRows.write(claim, .claims, id.key, in: transaction)
-        }
-    }
-
-    private func ids(of table: Table, in transaction: borrowing WriteTransaction) throws(StoreError) -> [AppealID] {
-        var found: [AppealID] = []
-        try transaction.scan(table, from: []) { key, _ in
-            var reader = ByteReader(Array(key))
-            if let bits = try? reader.id128() { found.append(AppealID(bits: bits)) }
+        var held: [[UInt8]] = []
+        try transaction.scan(.claims, from: []) { key, _ in
+            held.append(Array(key))
             return true
         }
-        return found
+        for key in held {
+            guard var claim = try AppealRows.read(Claim.self, .claims, key, in: transaction) else { continue }
+            claim.until = transaction.now.milliseconds + Desk.leaseMilliseconds
+            try AppealRows.write(claim, .claims, key, in: transaction)
+        }
     }
 }

@@ -65,11 +65,23 @@ extension Desk {
                 "an answer names an entry of the knowledge, or a reason why there is none",
                 remedy: "send one of the two")
         }
+        if let reason { try ReasonCode.require(reason) }
+        if let entry {
+            guard let known = try Knowledge.entry(entry.entry, in: transaction),
+                (1...known.revision).contains(entry.revision)
+            else {
+                throw DomainError(
+                    .badInput, "unknown-entry", "no such entry, or revision of it, is known here",
+                    remedy: "look it up at GET /api/v1/knowledge/{id}, or resolve with a reason")
+            }
+        }
         try move(&appeal, .resolved, by: person.name, person.role, code: reason, in: transaction)
         appeal.entry = entry
         appeal.outcome = "first-line"
         appeal.resolvedAt = transaction.now.milliseconds
         appeal.leftFirstLineAt = transaction.now.milliseconds
+        try leftFirstLine(id, in: transaction)
+        try closeLater(id, in: transaction)
         try transaction.delete(.claims, id.key)
         try save(appeal, id, in: transaction)
         return appeal
@@ -99,12 +111,23 @@ extension Desk {
         appeal.owner = nil
         appeal.tenancy = route.tenancy.id
         appeal.leftFirstLineAt = transaction.now.milliseconds
+        try leftFirstLine(id, in: transaction)
         let body = EscalationBody(appeal, history: history)
         try sender.send(
             .escalation, id: random(), to: route.node.id, body: try MessageBody.encode(body), in: transaction)
         try transaction.delete(.claims, id.key)
         try save(appeal, id, in: transaction)
         return appeal
+    }
+
+    private func leftFirstLine(_ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        try Deadline.text.file(
+            at: transaction.now.milliseconds + Deadline.textMilliseconds, id.key, in: transaction)
+    }
+
+    func closeLater(_ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        try Deadline.closing.file(
+            at: transaction.now.milliseconds + Deadline.closingMilliseconds, id.key, in: transaction)
     }
 
     // MARK: What comes back
@@ -121,23 +144,31 @@ extension Desk {
     /// The home has refused it: the appeal is the centre's again.
     func takeBack(_ body: EscalationBody, code: String, in transaction: borrowing WriteTransaction) throws {
         guard let id = AppealID(body.id), var appeal = try appeal(id, in: transaction),
-            appeal.ownershipEpoch == body.ownershipEpoch
-        else { return }
+            appeal.ownershipEpoch == body.ownershipEpoch, appeal.state == .escalating
+        else { return }  // a home that has answered cannot refuse any more
         try move(&appeal, .rejected, by: body.tenancy, .peer, code: code, in: transaction)
         try ownAgain(&appeal, id, history: Array(body.history.utf8), in: transaction)
     }
 
     func answered(_ body: AnswerBody, from home: NodeID, in transaction: borrowing WriteTransaction) throws {
-        var (id, appeal) = try away(body.id, body.ownershipEpoch, home, in: transaction)
+        guard ["answered", "refused"].contains(body.outcome), (body.text ?? "").count <= History.mostCharacters else {
+            throw Rejection("body-invalid")
+        }
+        let (id, found) = try away(body.id, body.ownershipEpoch, home, in: transaction)
+        var appeal = found
         try move(&appeal, .answered, by: home.text, .peer, code: body.outcome, in: transaction)
         appeal.outcome = body.outcome
         appeal.answer = appeal.reason == .special ? body.text : nil
-        appeal.resolvedAt = body.at
+        // Another clock: neither before the appeal nor after now.
+        appeal.resolvedAt = max(appeal.receivedAt, min(body.at, transaction.now.milliseconds))
+        try closeLater(id, in: transaction)
         try save(appeal, id, in: transaction)
-        _ = id
     }
 
     func returned(_ body: ReturnBody, from home: NodeID, in transaction: borrowing WriteTransaction) throws {
+        guard EscalationBody.epochs.contains(body.ownershipEpoch), ReasonCode.isValid(body.code) else {
+            throw Rejection("body-invalid")
+        }
         var (id, appeal) = try away(body.id, body.ownershipEpoch - 1, home, in: transaction)
         guard History(bytes: Array(body.history.utf8)) != nil else { throw Rejection("body-invalid") }
         try move(&appeal, .returned, by: home.text, .peer, code: body.code, in: transaction)

@@ -18,6 +18,9 @@ struct EscalationBody: Codable, Sendable, Hashable {
     var returns: Int
     var history: String
 
+    /// What an epoch of somebody else may be: two are added at a hand-over and its return.
+    static let epochs = 2...1_000_000
+
     init(_ appeal: AppealRecord, history: [UInt8]) {
         id = appeal.id
         number = appeal.number
@@ -54,6 +57,21 @@ struct ReturnBody: Codable, Sendable, Hashable {
     var ownershipEpoch: Int
     var code: String
     var history: String
+}
+
+/// Why an appeal went back, or was resolved without an entry: a word of a list, never text, for it is kept at the centre.
+package enum ReasonCode {
+    package static func isValid(_ code: String) -> Bool {
+        (1...32).contains(code.utf8.count)
+            && code.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+    }
+
+    static func require(_ code: String) throws(DomainError) {
+        guard isValid(code) else {
+            throw DomainError(
+                .badInput, "bad-code", "a reason is a code, not a text", remedy: "use [a-z0-9-]{1,32}, such as general")
+        }
+    }
 }
 
 enum MessageBody {

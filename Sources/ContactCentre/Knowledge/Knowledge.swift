@@ -43,7 +43,7 @@ package enum Knowledge {
     /// An entry has come: kept when it is newer than what is known.
     package static func apply(_ body: EnvelopeBody, in transaction: borrowing WriteTransaction) throws {
         guard body.bytes.count <= 128 * 1024, let published: PublishedEntry = try? decode(body.bytes),
-            published.entry.fault == nil, published.revision > 0
+            published.entry.fault == nil, (1...1_000_000_000).contains(published.revision)
         else { throw Rejection("body-invalid") }
         if let known = try entry(published.entry.id, in: transaction), known.revision >= published.revision { return }
         try transaction.put(table, key("e", published.entry.id), body.bytes)

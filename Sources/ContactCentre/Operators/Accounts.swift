@@ -22,7 +22,8 @@ package enum Accounts {
 
     /// - Throws: `operator-exists`.
     package static func add(
-        _ person: Operator, organisation: String?, tokenDigest: [UInt8], in transaction: borrowing WriteTransaction
+        _ person: Operator, organisation: String?, tokenDigest: [UInt8], by actor: String,
+        in transaction: borrowing WriteTransaction
     ) throws {
         try require(name: person.name)
         let named = Array("name/\(person.name)".utf8)
@@ -37,10 +38,12 @@ package enum Accounts {
         }
         try transaction.put(.operators, named, tokenDigest)
         try AppealRows.write(row, .operators, Array("token/".utf8) + tokenDigest, in: transaction)
+        try Events.note("operator-added", of: person.name, by: actor, in: transaction)
     }
 
     package static func addChannel(
-        _ name: String, kind: AppealRecord.Channel, tokenDigest: [UInt8], in transaction: borrowing WriteTransaction
+        _ name: String, kind: AppealRecord.Channel, tokenDigest: [UInt8], by actor: String,
+        in transaction: borrowing WriteTransaction
     ) throws {
         try require(name: name)
         let named = Array("name/\(name)".utf8)
@@ -51,6 +54,7 @@ package enum Accounts {
         try transaction.put(.channels, named, tokenDigest)
         try AppealRows.write(
             ChannelAccount(name: name, kind: kind), .channels, Array("token/".utf8) + tokenDigest, in: transaction)
+        try Events.note("channel-added", of: name, by: actor, in: transaction)
     }
 
     /// The person whose token has this digest. Nothing is learnt from how long it takes: the key is a digest of 256
@@ -144,6 +148,15 @@ package enum Idempotency {
         let answer = try body(transaction)
         let row = Row(requestDigest: requestDigest, at: transaction.now.milliseconds, answer: answer)
         try AppealRows.write(row, .idempotency, place.bytes, in: transaction)
+        try Deadline.answer.file(at: row.at + keptMilliseconds, place.bytes, in: transaction)
         return answer
+    }
+
+    /// An answer's time is over, unless its key was used again since.
+    static func forget(_ place: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreError) {
+        guard let row = try AppealRows.read(Row.self, .idempotency, place, in: transaction),
+            row.at + keptMilliseconds <= transaction.now.milliseconds
+        else { return }
+        try transaction.delete(.idempotency, place)
     }
 }

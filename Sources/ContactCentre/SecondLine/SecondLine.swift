@@ -18,6 +18,14 @@ package struct CitizenRecord: Codable, Sendable, Hashable, CustomStringConvertib
     }
 
     package var description: String { "CitizenRecord(…)" }
+
+    /// In the tenancy's own rows: two offices on one node have nothing in common.
+    static func key(_ appeal: AppealRecord, _ id: AppealID) -> [UInt8] {
+        var key = ByteWriter(capacity: 48)
+        key.append(short: appeal.tenancy ?? "")
+        key.append(id.bits)
+        return key.bytes
+    }
 }
 
 /// The second line and line 2.1, at an appeal's home.
@@ -43,7 +51,8 @@ extension Desk {
     /// An escalation has come: from this commit on the appeal is at home here.
     func receive(_ body: EscalationBody, in transaction: borrowing WriteTransaction) throws {
         guard let id = AppealID(body.id), let history = History(bytes: Array(body.history.utf8)),
-            body.ownershipEpoch > 1
+            EscalationBody.epochs.contains(body.ownershipEpoch), (0...2).contains(body.returns),
+            AppealNumber(body.number) != nil, (0...1 << 48).contains(body.receivedAt)
         else { throw Rejection("body-invalid") }
         guard let tenancy = router.tenancy(body.tenancy), tenancy.node == node else { throw Rejection("wrong-home") }
         let known = try appeal(id, in: transaction)
@@ -54,7 +63,7 @@ extension Desk {
             organisation: body.organisation, subject: body.subject, topic: body.topic, state: .handedOver,
             owner: node.text, ownershipEpoch: body.ownershipEpoch, reason: body.reason, tenancy: body.tenancy,
             line: body.reason == .personal && tenancy.lines.contains("2.1") ? "2.1" : "2", dueAt: due,
-            returns: body.returns, claimNumber: known?.claimNumber ?? 0, place: due)
+            returns: body.returns, claimNumber: known?.claimNumber ?? 0, place: due, lastEvent: known?.lastEvent)
         try move(&appeal, .queued, by: "system", .system, in: transaction)
         try transaction.put(.text, id.key, history.bytes)
         try enqueue(appeal, id, in: transaction)
@@ -81,10 +90,7 @@ extension Desk {
         try move(&appeal, .identityConfirmed, by: person.name, person.role, in: transaction)
         var kept = citizen
         kept.snils = snils.digits
-        var key = ByteWriter(capacity: 48)
-        key.append(short: appeal.tenancy ?? "")
-        key.append(id.bits)
-        try AppealRows.write(kept, .citizens, key.bytes, in: transaction)
+        try AppealRows.write(kept, .citizens, CitizenRecord.key(appeal, id), in: transaction)
         try save(appeal, id, in: transaction)
         return appeal
     }
@@ -122,6 +128,7 @@ extension Desk {
     ) throws {
         appeal.outcome = outcome
         appeal.resolvedAt = transaction.now.milliseconds
+        try closeLater(id, in: transaction)
         let body = AnswerBody(
             id: appeal.id, ownershipEpoch: appeal.ownershipEpoch, outcome: outcome, at: transaction.now.milliseconds,
             text: text)
@@ -136,6 +143,7 @@ extension Desk {
         _ id: AppealID, claim: Int, code: String, by person: Operator, in transaction: borrowing WriteTransaction
     ) throws -> AppealRecord {
         var appeal = try held(id, claim: claim, by: person, in: transaction)
+        try ReasonCode.require(code)
         guard appeal.returns < 2 else {
             throw DomainError(
                 .conflict, "too-many-returns", "it has been given back twice already",
@@ -155,11 +163,36 @@ extension Desk {
         return appeal
     }
 
-    /// An appeal and its history, as this node has them.
+    /// An appeal with all that this node has of it, for one person.
+    package struct Shown {
+        package var appeal: AppealRecord
+        /// Empty when the text is not here any more.
+        package var history: [UInt8]
+        package var claim: Claim?
+        /// Only for who holds the claim.
+        package var citizen: CitizenRecord?
+    }
+
     package func show<Transaction: Readable & ~Copyable>(
         _ id: AppealID, for person: Operator, in transaction: borrowing Transaction
-    ) throws -> (AppealRecord, [UInt8]) {
+    ) throws -> Shown {
         let appeal = try Access.permit(person, try appeal(id, in: transaction), at: node.text)
-        return (appeal, try transaction.get(.text, id.key) ?? [])
+        let claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction)
+        var shown = Shown(appeal: appeal, history: try transaction.get(.text, id.key) ?? [], claim: claim)
+        if let claim, claim.operator == person.name, claim.until > Clocks.wall().milliseconds {
+            shown.citizen = try AppealRows.read(
+                CitizenRecord.self, .citizens, CitizenRecord.key(appeal, id), in: transaction)
+        }
+        return shown
+    }
+
+    /// Whether an event is of an appeal that the person may touch, or of the person's own making.
+    package func mayFollow<Transaction: Readable & ~Copyable>(
+        _ person: Operator, _ event: AppealEventRecord, in transaction: borrowing Transaction
+    ) throws(StoreError) -> Bool {
+        if event.actor == person.name, event.role == person.role { return true }
+        guard let id = AppealID(event.appeal), let appeal = try appeal(id, in: transaction) else { return false }
+        if case .success = permitted(person, appeal) { return true }
+        return false
     }
 }

@@ -75,7 +75,7 @@ enum DeskCommands {
 
     private static func words(_ view: AppealView) -> String {
         var lines = ["\(view.number) (\(view.id)): \(view.state), \(view.organisation) \(view.subject)"]
-        if let claim = view.claimNumber { lines.append("claim \(claim)") }
+        if let claim = view.claim?.number { lines.append("claim \(claim)") }
         if let reason = view.reason { lines.append("\(reason) at \(view.tenancy ?? "-"), due \(view.dueAt ?? "-")") }
         lines += (view.history ?? []).map { "\($0.at) \($0.author.rawValue): \(Output.printable($0.text))" }
         if let answer = view.answer { lines.append("answer: \(Output.printable(answer))") }

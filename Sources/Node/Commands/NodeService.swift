@@ -35,9 +35,10 @@ enum NodeService {
         let admin = try HTTPServer(.unix(path: folder.adminSocket), handler: routes.handle)
         try node.store.write(.essential) { transaction in try desk.renewClaims(in: transaction) }
         let door = DeskDoor(node: node, desk: desk)
+        let events = DeskEvents(node, desk)
         let operators = try HTTPServer(
             .tcp(host: "127.0.0.1", port: node.settings.operatorsPort ?? 7411),
-            handler: OperatorAPI(door: door).routes.handle)
+            handler: OperatorAPI(door: door, events: events).routes.handle)
         let channels =
             node.topology.centre == node.id
             ? try HTTPServer(
@@ -56,6 +57,7 @@ enum NodeService {
         var received: Int32 = 0
         sigwait(&stopSignals, &received)
         Log.write(LinkLoop.Event(code: "stopping", peer: nil, detail: "signal \(received)"))
+        events.stop()
         channels?.stop()
         operators.stop()
         clock.stop()
@@ -84,12 +86,13 @@ private final class DeskClock: Sendable {
     init(_ node: FederationNode, _ desk: Desk<Outbox>) {
         Threads.start("desk-clock") { [stopping] in
             while stopping.wait(milliseconds: 60_000, until: { $0 }, then: { _ in true }) == nil {
-                node.store.submit(.essential) { transaction in
-                    try desk.passTime(in: transaction)
-                } completion: { result in
-                    if case .failure(let error) = result {
-                        Log.write(LinkLoop.Event(code: "time-failed", peer: nil, detail: "\(type(of: error))"))
-                    }
+                do {
+                    while try node.store.write(
+                        .essential, { transaction in try desk.passTime(in: transaction) }),
+                        !stopping.changeQuietly({ $0 })
+                    {}
+                } catch {
+                    Log.write(LinkLoop.Event(code: "time-failed", peer: nil, detail: "\(type(of: error))"))
                 }
             }
         }

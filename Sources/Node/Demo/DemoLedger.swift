@@ -77,7 +77,7 @@ enum DemoDesks {
         var act = OperatorAPI.Act()
         let number = decide(appeal)
         if number % 20 < 14 {
-            act.entry = "KB-0001-77-0"
+            act.entry = firstEntry
             act.revision = 1
             return [("resolve", act)]
         }
@@ -100,6 +100,9 @@ enum DemoDesks {
             name: "Образцов Образец", birthDate: "1960-02-29", snils: "112-233-445 95", phone: nil, address: nil)
         return [("identity", identity), ("answer", answer)]
     }
+
+    /// An entry that every demo publishes.
+    private static let firstEntry = (try? SampleKnowledge())?.entry(0).id
 
     private static func decide(_ appeal: AppealView) -> Int {
         Int(appeal.number.filter(\.isNumber).dropLast()) ?? 0

@@ -78,7 +78,7 @@ final class DemoRobots: Sendable {
                 }
                 for (verb, act) in work(claimed) {
                     var act = act
-                    act.claim = claimed.claimNumber
+                    act.claim = claimed.claim?.number
                     guard self.act(node, headers, "/api/v1/appeals/\(claimed.id)/\(verb)", act) != nil else { break }
                 }
             }

@@ -102,7 +102,7 @@ struct AdminAPI {
             return .json(ProbesApplied(applied: node.links.ask { exchange in exchange.decided(stream) }))
         }
         admitted(&routes, "POST", "/api/v1/knowledge/drafts") { .json(try AdminAPI.importDrafts($0, node)) }
-        admitted(&routes, "POST", "/api/v1/knowledge/publish") { _ in .json(try AdminAPI.publish(node)) }
+        admitted(&routes, "POST", "/api/v1/knowledge/publish") { .json(try AdminAPI.publish($0, node)) }
         admitted(&routes, "GET", "/api/v1/knowledge/{id}") { request in
             let id = request.parameters["id"] ?? ""
             let found = try node.store.read { transaction throws(StoreError) in try Knowledge.entry(id, in: transaction)
@@ -169,7 +169,8 @@ struct AdminAPI {
         }
         let person = Operator(name: new.name, desk: desk)
         try node.store.write(.essential) { transaction in
-            try Accounts.add(person, organisation: new.organisation, tokenDigest: digest, in: transaction)
+            try Accounts.add(
+                person, organisation: new.organisation, tokenDigest: digest, by: actor(request), in: transaction)
         }
         return Count(count: 1)
     }
@@ -182,9 +183,14 @@ struct AdminAPI {
             throw Problem(400, "bad-field", "\(new.kind) is no kind of channel.", remedy: "Use voice, chat or form.")
         }
         try node.store.write(.essential) { transaction in
-            try Accounts.addChannel(new.name, kind: kind, tokenDigest: digest, in: transaction)
+            try Accounts.addChannel(new.name, kind: kind, tokenDigest: digest, by: actor(request), in: transaction)
         }
         return Count(count: 1)
+    }
+
+    /// Who is at the socket, as events name it.
+    private static func actor(_ request: HTTPRequest) -> String {
+        if case .unix(let uid, _) = request.peer { "uid/\(uid)" } else { "nobody" }
     }
 
     /// A route for root and the user that runs the node, and nobody else.
@@ -227,12 +233,17 @@ struct AdminAPI {
         return Count(count: entries.count)
     }
 
-    private static func publish(_ node: FederationNode) throws -> Count {
+    private static func publish(_ request: HTTPRequest, _ node: FederationNode) throws -> Count {
         try requireCentre(node)
         var count = 0
         while true {
             let part = try node.store.write(.intake) { transaction in
-                try Knowledge.publish(limit: 128, by: node.outbox, ids: Random.id128, in: transaction)
+                let count = try Knowledge.publish(limit: 128, by: node.outbox, ids: Random.id128, in: transaction)
+                if count > 0 {
+                    try Events.note(
+                        "knowledge-published", of: "\(count) entries", by: actor(request), in: transaction)
+                }
+                return count
             }
             if part == 0 { return Count(count: count) }
             count += part

@@ -16,6 +16,22 @@ struct DeskDoor: Sendable {
         return Digest.blake2b256(Array(header.dropFirst(prefix.count).utf8)).withBytes { Array($0) }
     }
 
+    /// Who asks is settled before a body is looked at; inside the transaction it is asked again.
+    func person(_ token: [UInt8]) throws -> Operator {
+        let found = try node.store.read { transaction throws(StoreError) in
+            try Accounts.person(tokenDigest: token, in: transaction)
+        }
+        guard let found else { throw DeskDoor.unauthorised }
+        return found
+    }
+
+    func requireChannel(_ token: [UInt8]) throws {
+        let isKnown = try node.store.read { transaction throws(StoreError) in
+            try Accounts.channel(tokenDigest: token, in: transaction) != nil
+        }
+        guard isKnown else { throw DeskDoor.unauthorised }
+    }
+
     static let unauthorised = Problem(
         401, "unauthorised", "The request carries no token that is known here.",
         remedy: "Send Authorization: Bearer with the token of your token file.")
@@ -66,10 +82,32 @@ struct AppealView: Codable {
     var dueAt: String?
     var outcome: String?
     var answer: String?
-    var claimNumber: Int?
+    var claim: ClaimView?
+    /// What answered it.
+    var knowledge: [AppealRecord.KnowledgeReference]?
+    /// Only for who holds the claim at the home.
+    var citizen: CitizenRecord?
     var history: [Utterance]?
 
-    init(_ appeal: AppealRecord, claim: Claim? = nil, history: [Utterance]? = nil) {
+    struct ClaimView: Codable {
+        var `operator`: String
+        var number: Int
+        var until: String
+
+        init(_ claim: Claim) {
+            `operator` = claim.operator
+            number = claim.number
+            until = Timestamp(milliseconds: claim.until).rfc3339
+        }
+    }
+
+    init(_ shown: Desk<Outbox>.Shown) {
+        self.init(shown.appeal, claim: shown.claim)
+        citizen = shown.citizen
+        history = History(bytes: shown.history)?.utterances
+    }
+
+    init(_ appeal: AppealRecord, claim: Claim? = nil) {
         id = appeal.id
         number = appeal.number
         channel = appeal.channel.rawValue
@@ -86,8 +124,8 @@ struct AppealView: Codable {
         dueAt = appeal.dueAt.map { Timestamp(milliseconds: $0).rfc3339 }
         outcome = appeal.outcome
         answer = appeal.answer
-        claimNumber = claim?.number
-        self.history = history
+        self.claim = claim.map(ClaimView.init)
+        knowledge = appeal.entry.map { [$0] }
     }
 }
 
@@ -115,6 +153,7 @@ struct PublicAPI {
         routes.on("POST", "/api/v1/appeals") { request, responder in
             do {
                 let token = try DeskDoor.tokenDigest(request)
+                try door.requireChannel(token)
                 let submission = try JSONBody.decode(Submission.self, from: request.body)
                 let history = try History(submission.history)
                 door.perform(.intake, request, responder) { transaction in
@@ -142,6 +181,7 @@ struct PublicAPI {
 /// The operators' listener: what people at desks do. Every act names the claim under which it is done.
 struct OperatorAPI {
     let door: DeskDoor
+    let events: DeskEvents
 
     struct Act: Codable, APIRequest {
         static let fields: Set = [
@@ -198,6 +238,19 @@ struct OperatorAPI {
                 }
                 return .json(entry)
             })
+        let events = events
+        routes.on(
+            "GET", "/api/v1/events",
+            answering: { request in
+                let person = try door.person(try DeskDoor.tokenDigest(request))
+                let last = request.headers["last-event-id"]
+                guard last == nil || last.flatMap(UInt64.init) ?? .max < .max else {
+                    throw Problem(
+                        400, "bad-event-id", "Last-Event-ID is no number of an event.",
+                        remedy: "Send the id of the last event that you have, or none.")
+                }
+                return .events(try events.follow(person, after: last.flatMap(UInt64.init)))
+            })
         act(&routes, "/api/v1/queue/claim") { act, _, person, transaction in
             let wanted = try act.id.map { text in try OperatorAPI.id(text) }
             let (appeal, claim) = try door.desk.claim(wanted, by: person, in: transaction)
@@ -253,6 +306,7 @@ struct OperatorAPI {
         routes.on("POST", pattern) { request, responder in
             do {
                 let token = try DeskDoor.tokenDigest(request)
+                _ = try door.person(token)
                 let act = try JSONBody.decode(Act.self, from: request.body.isEmpty ? Array("{}".utf8) : request.body)
                 let id = try request.parameters["id"].map { text in try OperatorAPI.id(text) }
                 door.perform(.essential, request, responder) { transaction in
@@ -285,8 +339,7 @@ struct OperatorAPI {
         try door.node.store.read { transaction throws(StoreError) in
             guard let person = try Accounts.person(tokenDigest: token, in: transaction) else { return }
             do {
-                let (appeal, bytes) = try door.desk.show(id, for: person, in: transaction)
-                shown = .success(AppealView(appeal, history: History(bytes: bytes)?.utterances))
+                shown = .success(AppealView(try door.desk.show(id, for: person, in: transaction)))
             } catch { shown = .failure(error) }
         }
         return try shown.get()
@@ -297,7 +350,7 @@ extension OperatorAPI.Act {
     func number() throws(Problem) -> Int {
         guard let claim else {
             throw Problem(
-                400, "claim-missing", "The act names no claim.", remedy: "Send the claimNumber of your claim.")
+                400, "claim-missing", "The act names no claim.", remedy: "Send the number of your claim.")
         }
         return claim
     }

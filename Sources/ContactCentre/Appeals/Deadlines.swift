@@ -1,0 +1,115 @@
+package import Federation
+
+extension Table {
+    package static let deadlines = Table("deadlines")
+}
+
+/// What falls due of itself. Row of table `deadlines`: instant u64 ‖ what u8 ‖ key of the row that it is about; no value.
+/// They are found in order, so that letting time pass costs what is due and not what is kept. A deadline is a reminder:
+/// whether the row is really due is asked of the row, and a row that has got more time is filed again.
+enum Deadline: UInt8 {
+    /// A claim ends.
+    case lease = 1
+    /// The centre's text of an appeal that has left the first line goes.
+    case text = 2
+    /// A resolved appeal is closed.
+    case closing = 3
+    /// An answer that was kept for its Idempotency-Key goes.
+    case answer = 4
+
+    static let textMilliseconds: Int64 = 24 * 3_600_000
+    static let closingMilliseconds: Int64 = 72 * 3_600_000
+
+    func file(
+        at instant: Int64, _ row: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        var key = ByteWriter(capacity: 120)
+        key.append(UInt64(clamping: instant))
+        key.append(rawValue)
+        key.append(row)
+        try transaction.put(.deadlines, key.bytes, [])
+    }
+
+    /// Takes the earliest that have come out of the table.
+    static func take(
+        limit: Int, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> [(what: Deadline, row: [UInt8])] {
+        let now = transaction.now.milliseconds
+        var keys: [[UInt8]] = []
+        try transaction.scan(.deadlines, from: []) { key, _ in
+            let key = Array(key)
+            var reader = ByteReader(key)
+            guard keys.count < limit, let instant = try? reader.number(UInt64.self), instant <= now else {
+                return false
+            }
+            keys.append(key)
+            return true
+        }
+        var found: [(what: Deadline, row: [UInt8])] = []
+        for key in keys {
+            try transaction.delete(.deadlines, key)
+            guard key.count > 9, let what = Deadline(rawValue: key[8]) else { continue }
+            found.append((what, Array(key[9...])))
+        }
+        return found
+    }
+}
+
+/// What time does.
+extension Desk {
+    /// Lets the earliest of what is due happen: leases end, texts at the centre go after 24 h, resolved appeals close
+    /// after 72 h, kept answers go after 7 days.
+    /// - Parameter limit: how many at the most, so that a commit stays short.
+    /// - Returns: whether there may be more: call it again.
+    package func passTime(limit: Int = 256, in transaction: borrowing WriteTransaction) throws -> Bool {
+        let due = try Deadline.take(limit: limit, in: transaction)
+        for (what, row) in due {
+            if what == .answer {
+                try Idempotency.forget(row, in: transaction)
+                continue
+            }
+            var reader = ByteReader(row)
+            guard let bits = try? reader.id128() else { continue }
+            let id = AppealID(bits: bits)
+            guard var appeal = try appeal(id, in: transaction) else { continue }
+            switch what {
+            case .lease: try leaseDue(&appeal, id, in: transaction)
+            case .text: try textDue(appeal, id, in: transaction)
+            case .closing: try closingDue(&appeal, id, in: transaction)
+            case .answer: break
+            }
+        }
+        return due.count == limit
+    }
+
+    private func leaseDue(
+        _ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction
+    ) throws {
+        guard let claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction) else { return }
+        guard claim.until <= transaction.now.milliseconds else {
+            return try Deadline.lease.file(at: claim.until, id.key, in: transaction)
+        }
+        try move(&appeal, .leaseEnded, by: "system", .system, in: transaction)
+        try letGo(&appeal, id, in: transaction)
+    }
+
+    private func textDue(_ appeal: AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws {
+        // One that has come back to the first line needs its text.
+        guard node == centre, let left = appeal.leftFirstLineAt else { return }
+        guard left + Deadline.textMilliseconds <= transaction.now.milliseconds else {
+            return try Deadline.text.file(at: left + Deadline.textMilliseconds, id.key, in: transaction)
+        }
+        try transaction.delete(.text, id.key)
+    }
+
+    private func closingDue(
+        _ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction
+    ) throws {
+        guard appeal.state == .resolved, let resolved = appeal.resolvedAt else { return }
+        guard resolved + Deadline.closingMilliseconds <= transaction.now.milliseconds else {
+            return try Deadline.closing.file(at: resolved + Deadline.closingMilliseconds, id.key, in: transaction)
+        }
+        try move(&appeal, .closed, by: "system", .system, in: transaction)
+        try save(appeal, id, in: transaction)
+    }
+}
