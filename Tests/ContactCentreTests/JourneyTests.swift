@@ -55,7 +55,20 @@ struct JourneyTests {
                 id, claim: claim.number, text: "Порядок такой.", delivery: "letter", by: person, in: transaction)
         }
         try office.courier()
-        #expect(try office.appeal("centre", id)?.answer == "Порядок такой.")
+        #expect(try office.appeal("centre", id)?.answer == nil)
+        func told() throws -> String? {
+            var answer: String?
+            try office.read("centre") { transaction throws(StoreError) in
+                answer = try? office.place("centre").desk.show(id, for: TestOffice.first, in: transaction).appeal.answer
+            }
+            return answer
+        }
+        #expect(try told() == "Порядок такой.")
+        // Like every text at the centre, it goes.
+        office.now += 25 * 3_600_000
+        _ = try office.write("centre") { desk, transaction in try desk.passTime(in: transaction) }
+        #expect(try told() == nil)
+        #expect(try office.read("centre") { transaction throws(StoreError) in try transaction.count(.text) } == 0)
     }
 
     @Test("MSE PERSONAL goes to line 2.1 in the subject")

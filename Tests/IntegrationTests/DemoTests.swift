@@ -1,6 +1,10 @@
+import FederationTestKit
 import FoundationEssentials
 import Glibc
 import Testing
+
+@testable import ContactCentre
+@testable import Federation
 
 /// The built binary, as users run it.
 enum Binary {
@@ -63,5 +67,35 @@ struct DemoTests {
         #expect(ledger.waiting > 0 && ledger.answered > 0)
         #expect(ledger.knowledgePublished == 300 && ledger.nodesConverged == ledger.nodes)
         #expect(ledger.kills == 2 && ledger.cuts == 2)
+    }
+
+    @Test(
+        "An appeal that is taken out of a store behind its back is lost 1; the folder of somebody else is not touched")
+    func lost() throws {
+        let folder = try TemporaryFolder()
+        let place = folder.path + "/demo"
+        let (exit, output) = try Binary.run([
+            "demo", "--json", "--appeals", "60", "--entries", "10", "--keep", "--directory", place,
+        ])
+        #expect(exit == 0, "\(output)")
+        #expect(try Binary.run(["demo", "--appeals", "60", "--directory", place]).exit == 1)
+        #expect(try Binary.run(["demo", "--json", "--recount", "--directory", place]).exit == 0)
+        let engine = try LMDBEngine(
+            directory: place + "/centre/store", tables: Table.exchange + ContactCentreTables.all)
+        let job = WriteJob(.essential) { transaction in
+            var victim: [UInt8]?
+            try transaction.scan(.appeals, from: []) { key, value in
+                let row = String(decoding: Array(value), as: UTF8.self)
+                if row.contains("\"outcome\":\"first-line\"") { victim = Array(key) }
+                return victim == nil
+            }
+            try transaction.delete(.appeals, try #require(victim))
+        } completion: { _ in
+        }
+        _ = try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 0))
+        engine.close()
+        let (after, counted) = try Binary.run(["demo", "--json", "--recount", "--directory", place])
+        let ledger = try JSONDecoder().decode(Ledger.self, from: Data(counted.utf8))
+        #expect(after == 1 && ledger.lost == 1 && ledger.submitted == 60 && ledger.duplicated == 0, "\(counted)")
     }
 }

@@ -33,7 +33,7 @@ package struct AppealRecord: Codable, Sendable, Hashable {
     package var resolvedAt: Int64?
     package var outcome: String?
     package var entry: KnowledgeReference?
-    /// The text of a SPECIAL answer, at the centre.
+    /// What the second line has answered, at the home only.
     package var answer: String?
     /// The number of its newest event in table `events`.
     package var lastEvent: UInt64?
@@ -115,6 +115,9 @@ enum AppealRows {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return encoder
     }
+
+    /// In table `text`: what the second line has answered a SPECIAL appeal, beside what was said.
+    static func answerKey(_ id: AppealID) -> [UInt8] { id.key + [1] }
 
     /// `scope` is `L1` at the centre, a tenancy at a home. Smaller places come first.
     static func queueKey(_ scope: String, _ place: Int64, _ id: AppealID) -> [UInt8] {

@@ -74,6 +74,7 @@ extension Desk {
             guard var appeal = try appeal(id, in: transaction) else { continue }
             switch what {
             case .lease: try leaseDue(&appeal, id, in: transaction)
+            case .text where row != id.key: if node == centre { try transaction.delete(.text, row) }
             case .text: try textDue(appeal, id, in: transaction)
             case .closing: try closingDue(&appeal, id, in: transaction)
             case .answer: break

@@ -22,6 +22,17 @@ package struct Intake: Sendable {
     }
 }
 
+extension Intake {
+    /// Topic and site stay at the centre for good: they are names, never what somebody has written.
+    fileprivate static func isName(_ text: String, _ most: Int) -> Bool {
+        (1...most).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x2E
+                    || byte == 0x5F
+            }
+    }
+}
+
 /// Intake and the first line, at the centre.
 extension Desk {
     /// Accepts an appeal: said only when its commit is durable.
@@ -37,6 +48,12 @@ extension Desk {
                 remedy: "name a participant and a subject of the topology")
         }
         let counter = Int(truncatingIfNeeded: try transaction.nextNumber(Array("appeal-number".utf8)))
+        guard intake.topic.map({ Intake.isName($0, 64) }) ?? true, intake.site.map({ Intake.isName($0, 253) }) ?? true
+        else {
+            throw DomainError(
+                .badInput, "bad-name", "topic or site is a text, not a name",
+                remedy: "use [a-z0-9._-], at most 64 characters of a topic and 253 of a site")
+        }
         guard let number = AppealNumber(intake: 0, counter: counter) else {
             throw DomainError(
                 .conflict, "numbers-used-up", "the counter of appeals is at its end", remedy: "call the makers")
@@ -158,7 +175,12 @@ extension Desk {
         var appeal = found
         try move(&appeal, .answered, by: home.text, .peer, code: body.outcome, in: transaction)
         appeal.outcome = body.outcome
-        appeal.answer = appeal.reason == .special ? body.text : nil
+        // What was written lives in one table at the centre, and not for long.
+        if appeal.reason == .special, let text = body.text {
+            try transaction.put(.text, AppealRows.answerKey(id), Array(text.utf8))
+            try Deadline.text.file(
+                at: transaction.now.milliseconds + Deadline.textMilliseconds, AppealRows.answerKey(id), in: transaction)
+        }
         // Another clock: neither before the appeal nor after now.
         appeal.resolvedAt = max(appeal.receivedAt, min(body.at, transaction.now.milliseconds))
         try closeLater(id, in: transaction)

@@ -147,13 +147,24 @@ enum Commands {
             path: ["generate", "knowledge"], summary: "print synthetic entries, for knowledge import",
             options: [Option(name: "count", value: "N", help: "how many; 2000 unless told"), CommandSpec.json]),
         CommandSpec(
+            path: ["generate", "appeals"], summary: "print synthetic appeals, as channels hand them in",
+            options: [
+                Option(name: "count", value: "N", help: "how many; 100 unless told"),
+                Option(name: "seed", value: "N", help: "what they are drawn from; 1 unless told"),
+                Option(name: "personal", help: "plant personal data, of nobody, in 18 of 100"), CommandSpec.json,
+            ]),
+        CommandSpec(
             path: ["demo"], summary: "run a small federation on this machine, break it, and count",
             options: [
                 Option(name: "appeals", value: "N", help: "how many; 5000 unless told"),
                 Option(name: "seed", value: "N", help: "what the appeals are drawn from; 1 unless told"),
                 Option(name: "entries", value: "N", help: "knowledge entries; 2000 unless told"),
-                Option(name: "directory", value: "DIR", help: "where to build it; a new folder under /tmp unless told"),
-                Option(name: "keep", help: "leave the folder behind"), CommandSpec.json,
+                Option(
+                    name: "directory", value: "DIR", help: "where to build it, new or empty; under /tmp unless told"),
+                Option(name: "keep", help: "leave the folder behind"),
+                Option(name: "serve", help: "go on running after the ledger, until Ctrl-C"),
+                Option(name: "recount", help: "count the stores of a kept demo again; start nothing"),
+                CommandSpec.json,
             ]),
     ]
 
@@ -199,6 +210,7 @@ enum Commands {
         case ["knowledge", "publish"]: return try KnowledgeCommands.publish(command)
         case ["knowledge", "show"]: return try KnowledgeCommands.show(command)
         case ["generate", "knowledge"]: return try KnowledgeCommands.generate(command)
+        case ["generate", "appeals"]: return try KnowledgeCommands.generateAppeals(command)
         case ["demo"]: return try Demo.run(command)
         default: throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
         }

@@ -1,6 +1,7 @@
 import ContactCentre
 import Federation
 import FoundationEssentials
+import SampleData
 
 /// Knowledge at the centre, and to read at every node.
 enum KnowledgeCommands {
@@ -11,6 +12,24 @@ enum KnowledgeCommands {
         let count = try command.number("count", 1...SampleKnowledge.most, otherwise: 2000)
         let sample = try SampleKnowledge()
         Output.line(String(decoding: Output.encode((0..<count).map(sample.entry)), as: UTF8.self))
+        return 0
+    }
+
+    static func generateAppeals(_ command: ParsedCommand) throws -> Int32 {
+        let count = try command.number("count", 1...2_000_000, otherwise: 100)
+        let seed = UInt64(try command.number("seed", 0...Int.max, otherwise: 1))
+        let topology: Topology
+        do throws(TopologyFaults) { topology = try Topology.read(SampleData.demoTopology) } catch {
+            throw FederationError("topology-invalid", "\(error.faults)", remedy: "build ekc again")
+        }
+        let sample = try SampleAppeals(
+            seed: seed, subjects: topology.subjects, isPersonal: command.flags.contains("personal"))
+        let channels: [AppealRecord.Channel] = SampleAppeals.channels
+        // One a line: they may be more than anybody wants in memory.
+        for number in 0..<count {
+            let submission = sample.submission(number, channel: channels[number % channels.count])
+            Output.line(String(decoding: Output.encode(submission), as: UTF8.self))
+        }
         return 0
     }
 

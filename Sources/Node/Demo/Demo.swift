@@ -1,3 +1,4 @@
+import CLinux
 import ContactCentre
 import Federation
 import FoundationEssentials
@@ -43,6 +44,7 @@ struct Demo {
         var seed: UInt64
         var directory: String
         var isKept: Bool
+        var isServed: Bool
     }
 
     private let options: Options
@@ -59,7 +61,9 @@ struct Demo {
             appeals: try command.number("appeals", 10...1_000_000, otherwise: 5000),
             entries: try command.number("entries", 1...SampleKnowledge.most, otherwise: 2000),
             seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)),
-            directory: try command.values["directory"] ?? temporaryFolder(), isKept: command.flags.contains("keep"))
+            directory: try folder(command), isKept: command.flags.contains("keep"),
+            isServed: command.flags.contains("serve"))
+        if command.flags.contains("recount") { return try recount(command, options) }
         let begun = Clocks.monotonicMicroseconds()
         var demo = try Demo(options)
         defer {
@@ -71,6 +75,7 @@ struct Demo {
         ledger.seconds = Double((Clocks.monotonicMicroseconds() - begun) / 1000) / 1000
         Output.print(command, ledger, demo.words(ledger))
         if options.isKept { Output.error("kept in \(options.directory)") }
+        if options.isServed { demo.serve() }
         return ledger.isClean && ledger.nodesConverged == ledger.nodes ? 0 : 1
     }
 
@@ -84,6 +89,61 @@ struct Demo {
                 ($0.id.text, DemoProcess(NodeFolder(options.directory + "/" + $0.id.text)))
             })
         robots = DemoRobots(directory: options.directory, seed: options.seed)
+    }
+
+    /// Where the demo is built: what somebody else has there is not the demo's to fill or to delete.
+    private static func folder(_ command: ParsedCommand) throws -> String {
+        guard let directory = command.values["directory"] else {
+            guard !command.flags.contains("recount") else {
+                throw UsageError(message: "--recount wants --directory", remedy: "name the folder of a kept demo")
+            }
+            return try temporaryFolder()
+        }
+        if command.flags.contains("recount") { return directory }
+        if Files.exists(directory) {
+            guard let inside = try? FileManager.default.contentsOfDirectory(atPath: directory), inside.isEmpty else {
+                throw FederationError(
+                    "directory-not-empty", "\(directory) is no empty folder", remedy: "name a new folder, or empty it")
+            }
+        } else {
+            guard mkdir(directory, 0o700) == 0 else {
+                throw FederationError(
+                    "file-unwritable", "\(directory): \(String(cString: strerror(errno)))",
+                    remedy: "name a folder whose parent exists and is writable")
+            }
+        }
+        return directory
+    }
+
+    /// The ledger of a demo that was kept, from its journals and stores as they are now.
+    private static func recount(_ command: ParsedCommand, _ options: Options) throws -> Int32 {
+        guard Files.exists(options.directory + "/centre/store") else {
+            throw FederationError(
+                "no-demo", "\(options.directory) holds no kept demo",
+                remedy: "run ekc demo --keep --directory DIR first")
+        }
+        let demo = try Demo(options)
+        let ledger = try demo.ledger()
+        Output.print(command, ledger, demo.words(ledger))
+        return ledger.isClean ? 0 : 1
+    }
+
+    /// The nodes go on, for whoever wants to look, until this process is told to stop.
+    private func serve() {
+        Output.error(
+            "\nserving from \(options.directory) until Ctrl-C; tokens are the .token files there, for curl -H @FILE")
+        for name in nodes.keys.sorted() {
+            guard let ready = node(name).ready else { continue }
+            let channels = ready.channels.map { ", channels http://127.0.0.1:\($0)/api/v1" } ?? ""
+            Output.error("  \(name): operators http://127.0.0.1:\(ready.operators ?? 0)/api/v1\(channels)")
+        }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for signal in [SIGTERM, SIGINT] { sigaddset(&signals, signal) }
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        var received: CInt = 0
+        sigwait(&signals, &received)
+        Output.error("stopping")
     }
 
     private static func temporaryFolder() throws -> String {
@@ -172,8 +232,11 @@ struct Demo {
 
     /// Channels and desks begin.
     private func work() throws {
-        let channels = 4
-        for index in 0..<channels { try add("channel-\(index)", to: "centre", "/api/v1/channels", kind: "form") }
+        let kinds: [AppealRecord.Channel] = [.voice, .voice, .chat, .form]
+        let channels = kinds.count
+        for (index, kind) in kinds.enumerated() {
+            try add("channel-\(index)", to: "centre", "/api/v1/channels", kind: kind.rawValue)
+        }
         for index in 0..<4 { try add("first-\(index)", to: "centre", "/api/v1/operators", line: "1") }
         for tenancy in topology.tenancies where tenancy.open {
             try add(
@@ -182,7 +245,9 @@ struct Demo {
         }
         progress("\(channels) channels hand in \(options.appeals) appeals; people work both lines")
         let sample = try SampleAppeals(seed: options.seed, subjects: topology.subjects)
-        for index in 0..<channels { robots.channel(index, of: channels, appeals: options.appeals, sample: sample) }
+        for (index, kind) in kinds.enumerated() {
+            robots.channel(index, of: channels, kind: kind, appeals: options.appeals, sample: sample)
+        }
         for index in 0..<4 { robots.desk("first-\(index)", at: "centre", DemoDesks.first) }
         for tenancy in topology.tenancies where tenancy.open {
             robots.desk(DemoDesks.name(tenancy), at: tenancy.node.text, DemoDesks.second)

@@ -29,6 +29,8 @@ enum DemoLedger {
                 if name == "centre" { atCentre[appeal.id] = appeal }
                 if appeal.owner == name { owners[appeal.id, default: []].append(appeal) }
             }
+            // One citizen record and one place in a queue an appeal.
+            for rows in [store.queued, store.citizens] { ledger.duplicated += rows.count - Set(rows).count }
             var seen: Set<String> = []
             for event in store.events {
                 if event.event == .escalated { ledger.escalated += 1 }
@@ -66,7 +68,8 @@ enum DemoLedger {
     }
 }
 
-/// What the people of the demo do with an appeal: it follows from its number, so that a seed gives one ledger.
+/// What the people of the demo do with an appeal: it follows from the number that its channel gave it, so that a seed
+/// gives one ledger.
 enum DemoDesks {
     static func name(_ tenancy: Topology.Tenancy) -> String {
         tenancy.id.lowercased().replacing("/", with: "-")
@@ -105,6 +108,6 @@ enum DemoDesks {
     private static let firstEntry = (try? SampleKnowledge())?.entry(0).id
 
     private static func decide(_ appeal: AppealView) -> Int {
-        Int(appeal.number.filter(\.isNumber).dropLast()) ?? 0
+        Int((appeal.site ?? "").filter(\.isNumber)) ?? 0
     }
 }

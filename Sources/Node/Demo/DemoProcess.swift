@@ -66,6 +66,9 @@ final class DemoProcess {
         var knowledge: UInt64 = 0
         var appeals: [AppealRecord] = []
         var events: [AppealEventRecord] = []
+        /// Appeals, once a row of the table.
+        var queued: [AppealID] = []
+        var citizens: [AppealID] = []
     }
 
     /// - Parameter whole: with every appeal and every event.
@@ -95,6 +98,14 @@ final class DemoProcess {
                     count.events.append(row)
                 }
                 return true
+            }
+            for (table, ids) in [(Table.queue, \Count.queued), (Table.citizens, \Count.citizens)] {
+                try transaction.scan(table, from: []) { key, _ in
+                    // Both keys end with the appeal's id.
+                    var reader = ByteReader(Array(key).suffix(16))
+                    if let bits = try? reader.id128() { count[keyPath: ids].append(AppealID(bits: bits)) }
+                    return true
+                }
             }
             return count
         }

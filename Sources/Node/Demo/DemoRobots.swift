@@ -35,7 +35,9 @@ final class DemoRobots: Sendable {
 
     /// Hands in appeals until all are accepted. Each is written to the channel's own journal, synced, before it is sent
     /// (`sent KEY`) and when it is accepted (`accepted KEY ID`).
-    func channel(_ index: Int, of channels: Int, appeals: Int, sample: SampleAppeals) {
+    func channel(
+        _ index: Int, of channels: Int, kind: AppealRecord.Channel, appeals: Int, sample: SampleAppeals
+    ) {
         run("channel-\(index)") { [self] in
             let journal = clinux_open(
                 directory + "/channel-\(index).journal", O_WRONLY | O_CREAT | O_APPEND | O_DSYNC | O_CLOEXEC, 0o600)
@@ -44,7 +46,7 @@ final class DemoRobots: Sendable {
             for number in stride(from: index, to: appeals, by: channels) {
                 let key = key()
                 note("sent \(key)\n", in: journal)
-                let body = Output.encode(sample.submission(number))
+                let body = Output.encode(sample.submission(number, channel: kind))
                 while true {
                     let answer = ask(
                         "centre", { $0.channels }, "POST", "/api/v1/appeals", headers + ["Idempotency-Key: \(key)"],

@@ -1,10 +1,12 @@
 import ContactCentre
 import Federation
 import FoundationEssentials
+import Glibc
 import SampleData
 
-/// Appeals for the demo: the samples' paraphrases with some of the noise of real life, by seed. The number of an appeal
-/// decides it alone, so that order and count change nothing.
+/// Synthetic appeals: the samples' paraphrases with the noise of real life, in the mix of organisations, topics and
+/// channels of the source, by seed. The number of an appeal decides it alone, so that order and count change nothing.
+/// No clock: every appeal is said at the same instant.
 struct SampleAppeals {
     private struct Sample: Decodable {
         var topic: String
@@ -13,19 +15,33 @@ struct SampleAppeals {
         var paraphrases: [String]
     }
 
-    private let samples: [Sample]
+    /// Hundredths of all appeals.
+    private static let organisations = [("PFR", 45), ("OSZN", 20), ("FSS", 15), ("ROSTRUD", 12), ("MSE", 8)]
+    /// In turn: 70 of 100 are calls, the rest are written.
+    static let channels: [AppealRecord.Channel] = [
+        .voice, .voice, .chat, .voice, .voice, .form, .voice, .voice, .chat, .voice,
+    ]
+    private static let saidAt = "2026-11-24T09:15:00.123Z"
+
+    private let samples: [String: [Sample]]
     private let subjects: [String]
     private let seed: UInt64
+    private let isPersonal: Bool
 
-    init(seed: UInt64, subjects: [String]) throws(FederationError) {
+    /// - Parameter isPersonal: plant personal data, of nobody, in 18 of 100.
+    init(seed: UInt64, subjects: [String], isPersonal: Bool = false) throws(FederationError) {
         self.seed = seed
         self.subjects = subjects
-        do { samples = try JSONDecoder().decode([Sample].self, from: Data(SampleData.knowledge)) } catch {
+        self.isPersonal = isPersonal
+        do {
+            let all = try JSONDecoder().decode([Sample].self, from: Data(SampleData.knowledge))
+            samples = Dictionary(grouping: all, by: \.organisation)
+        } catch {
             throw FederationError("sample-damaged", "the sample data cannot be read", remedy: "build ekc again")
         }
     }
 
-    /// Random numbers of one appeal.
+    /// Random numbers of one appeal (SplitMix64).
     struct Dice {
         private var state: UInt64
 
@@ -40,23 +56,56 @@ struct SampleAppeals {
             mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
             return Int((mixed ^ (mixed >> 31)) % UInt64(sides))
         }
+
+        mutating func happens(_ hundredths: Int) -> Bool { roll(100) < hundredths }
     }
 
-    func submission(_ number: Int) -> PublicAPI.Submission {
+    /// What a channel hands in. Its site carries the appeal's number, so that what people decide follows from the seed.
+    func submission(_ number: Int, channel: AppealRecord.Channel = .form) -> PublicAPI.Submission {
         var dice = Dice(seed, number)
-        let sample = samples[dice.roll(samples.count)]
-        var text = ([sample.question] + sample.paraphrases)[dice.roll(sample.paraphrases.count + 1)]
-        if dice.roll(100) < 60 { text = text.replacing("ё", with: "е") }
-        if dice.roll(100) < 40 { text = text.lowercased() }
-        if dice.roll(100) < 35 { text = String(text.filter { !$0.isPunctuation }) }
-        if dice.roll(100) < 15 { text = "Помогите пожалуйста!! " + text }
-        let at = "2026-11-24T09:15:00.123Z"
-        let history = [
-            Utterance(at: at, author: .bot, text: "Здравствуйте! Опишите ваш вопрос."),
-            Utterance(at: at, author: .citizen, text: "\(text) (№ \(number))"),
-        ]
+        let organisation = SampleAppeals.organisation(dice.roll(100))
+        let own = samples[organisation] ?? []
+        let sample = own[SampleAppeals.popular(own.count, &dice)]
+        var text = dice.happens(5) ? SampleNoise.offTopic[dice.roll(5)] : wording(sample, &dice)
+        if dice.happens(10) { text += " " + wording(own[dice.roll(own.count)], &dice) }
+        text = SampleNoise.apply(to: text, &dice)
+        if isPersonal, dice.happens(18) { text += " " + SamplePerson.sentence(&dice) }
         return PublicAPI.Submission(
-            organisation: sample.organisation, subject: subjects[dice.roll(subjects.count)], topic: sample.topic,
-            site: "site-\(number % 3).example", history: history)
+            organisation: organisation, subject: subjects[dice.roll(subjects.count)], topic: sample.topic,
+            site: "\(channel.rawValue)-\(number).example", history: SampleAppeals.history(text, channel))
+    }
+
+    private func wording(_ sample: Sample, _ dice: inout Dice) -> String {
+        ([sample.question] + sample.paraphrases)[dice.roll(sample.paraphrases.count + 1)]
+    }
+
+    private static func organisation(_ roll: Int) -> String {
+        var left = roll
+        for (name, share) in organisations {
+            if left < share { return name }
+            left -= share
+        }
+        return "PFR"
+    }
+
+    /// The first topics are asked most: the weight of place k is 1/k^1.1 (Zipf).
+    private static func popular(_ count: Int, _ dice: inout Dice) -> Int {
+        let weights = (1...count).map { place in 1 / pow(Double(place), 1.1) }
+        var left = Double(dice.roll(1 << 20)) / Double(1 << 20) * weights.reduce(0, +)
+        for (place, weight) in weights.enumerated() {
+            if left < weight { return place }
+            left -= weight
+        }
+        return count - 1
+    }
+
+    /// A voice call is a note of it, a chat begins with its bot, a form is what was typed.
+    private static func history(_ text: String, _ channel: AppealRecord.Channel) -> [Utterance] {
+        let said = Utterance(at: saidAt, author: .citizen, text: text)
+        guard channel == .chat else { return [said] }
+        return [
+            Utterance(at: saidAt, author: .bot, text: "Здравствуйте! Опишите ваш вопрос."), said,
+            Utterance(at: saidAt, author: .bot, text: "Не нашёл точного ответа. Соединяю с оператором."),
+        ]
     }
 }

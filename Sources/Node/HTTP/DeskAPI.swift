@@ -140,6 +140,16 @@ struct PublicAPI {
         var topic: String?
         var site: String?
         var history: [Utterance]
+
+        func check() throws(Problem) {
+            for (index, utterance) in history.enumerated() {
+                guard Timestamp(rfc3339: utterance.at) != nil, !utterance.text.isEmpty else {
+                    throw Problem(
+                        400, "bad-utterance", "history[\(index)] has no text, or its instant cannot be read.",
+                        remedy: "Send at as 2026-11-24T09:15:00.123Z, and what was said.")
+                }
+            }
+        }
     }
 
     struct Accepted: Codable {
@@ -155,6 +165,7 @@ struct PublicAPI {
                 let token = try DeskDoor.tokenDigest(request)
                 try door.requireChannel(token)
                 let submission = try JSONBody.decode(Submission.self, from: request.body)
+                try submission.check()
                 let history = try History(submission.history)
                 door.perform(.intake, request, responder) { transaction in
                     guard let channel = try Accounts.channel(tokenDigest: token, in: transaction) else {
