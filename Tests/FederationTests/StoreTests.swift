@@ -73,6 +73,27 @@ struct StoreTests {
         try store.write(.intake) { transaction in try transaction.put(StoreTests.table, [1], [1]) }
     }
 
+    @Test("On a disk that is nearly full intake answers store-full before a commit can fail; what empties goes on")
+    func lowDisk() throws {
+        let free = Monitor(1 << 40)
+        let folder = try TemporaryFolder()
+        let store = try Store.open(
+            engine: try LMDBEngine(directory: folder.path, tables: Table.exchange + [StoreTests.table]),
+            newIncarnation: StoreTests.incarnation, freeBytes: { free.changeQuietly { $0 } })
+        defer { store.close() }
+        try store.write(.intake) { transaction in try transaction.put(StoreTests.table, [1], [1]) }
+        free.change { $0 = StoreWriter.reserveBytes - 1 }
+        for purpose in [WritePurpose.intake, .relay, .delivery] {
+            #expect {
+                try store.write(purpose) { transaction in try transaction.put(StoreTests.table, [2], [1]) }
+            } throws: { ($0 as? StoreError)?.code == .full }
+        }
+        _ = try store.write(.essential) { transaction in try transaction.delete(StoreTests.table, [1]) }
+        free.change { $0 = StoreWriter.reserveBytes }
+        try store.write(.intake) { transaction in try transaction.put(StoreTests.table, [3], [1]) }
+        #expect(try store.read { transaction throws(StoreError) in try transaction.count(StoreTests.table) } == 1)
+    }
+
     @Test("A second process on the same folder is refused, and so is a newer format")
     func refusals() throws {
         let folder = try TemporaryFolder()

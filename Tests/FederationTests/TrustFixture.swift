@@ -27,10 +27,13 @@ final class TrustFixture: Sendable {
         self.pins = pins
     }
 
-    static func enrol(_ node: String, _ segment: String, in folder: TemporaryFolder) throws -> EnrolmentAnswer {
+    static func enrol(_ node: String, _ segment: String, in folder: TemporaryFolder, replacing: Bool = false) throws
+        -> EnrolmentAnswer
+    {
         let place = NodeFolder(folder.path + "/" + node)
         let request = try place.create(NodeSettings(node: node, segment: segment, federation: federation))
-        let answer = try Authority(folder.path + "/ca-" + segment).issue(request, now: Clocks.wall())
+        let answer = try Authority(folder.path + "/ca-" + segment).issue(
+            request, replacing: replacing, now: Clocks.wall())
         try place.install(answer)
         return answer
     }

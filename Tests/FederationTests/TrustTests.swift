@@ -227,7 +227,7 @@ struct TrustTests {
             try TrustFile.read(EnrolmentRequest.self, folder.path + "/subject-77/request.json"), now: Clocks.wall())
         // The same node, set up again with keys of its own making.
         try FileManager.default.removeItem(atPath: folder.path + "/subject-77")
-        let anew = try TrustFixture.enrol("subject-77", "oszn", in: folder)
+        let anew = try TrustFixture.enrol("subject-77", "oszn", in: folder, replacing: true)
         let kept = pins
         expect("anchor-conflict") { try pins.add(rogue) }
         expect("identity-conflict") { try pins.add(anew) }
@@ -301,5 +301,25 @@ struct TrustTests {
         for _ in 0..<rounds { digest = digest.extended(by: envelope[...]) }
         let took = Clocks.monotonicMicroseconds() - began
         print("running digest of 4 KiB: \(took * 1000 / Int64(rounds)) ns; \(digest)")
+    }
+
+    @Test("A second identity under a node's name is refused, unless a person says that the first is lost")
+    func secondIdentity() throws {
+        let folder = try TemporaryFolder()
+        let authority = try Authority.create(folder.path + "/ca", segment: "oszn", federation: "ekc.test")
+        let settings = NodeSettings(node: "cc-1", segment: "oszn", federation: "ekc.test")
+        let first = try NodeFolder(folder.path + "/a").create(settings)
+        let second = try NodeFolder(folder.path + "/b").create(settings)
+        let other = try NodeFolder(folder.path + "/c")
+            .create(NodeSettings(node: "cc-1-2", segment: "oszn", federation: "ekc.test"))
+        let now = Clocks.wall()
+        _ = try authority.issue(first, now: now)
+        _ = try authority.issue(other, now: now.advanced(byMilliseconds: 1))
+        _ = try authority.issue(first, now: now.advanced(byMilliseconds: 2))
+        do {
+            _ = try authority.issue(second, now: now.advanced(byMilliseconds: 3))
+            Issue.record("it was signed")
+        } catch { #expect(error.code == "identity-conflict") }
+        _ = try authority.issue(second, replacing: true, now: now.advanced(byMilliseconds: 4))
     }
 }

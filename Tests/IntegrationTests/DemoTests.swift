@@ -14,8 +14,8 @@ enum Binary {
         return bundle.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/ekc"
     }
 
-    /// Runs it to its end. Its standard error goes where the tests' goes.
-    static func run(_ arguments: [String]) throws -> (exit: Int32, output: String) {
+    /// Runs it to its end. Its standard error goes where the tests' goes, unless a file is named for it.
+    static func run(_ arguments: [String], errors: String? = nil) throws -> (exit: Int32, output: String) {
         var ends: [CInt] = [0, 0]
         try #require(pipe(&ends) == 0)
         var actions = posix_spawn_file_actions_t()
@@ -23,6 +23,9 @@ enum Binary {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         posix_spawn_file_actions_addclose(&actions, ends[0])
+        if let errors {
+            posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        }
         var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var pid: pid_t = 0

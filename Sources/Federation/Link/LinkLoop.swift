@@ -22,22 +22,20 @@ package final class LinkLoop: @unchecked Sendable {
         package var node: NodeID
         package var topology: Topology
         package var context: TLSContext
-        package var quota: Int
         package var log: @Sendable (Event) -> Void
 
         package init(
-            node: NodeID, topology: Topology, context: TLSContext, quota: Int, log: @escaping @Sendable (Event) -> Void
+            node: NodeID, topology: Topology, context: TLSContext, log: @escaping @Sendable (Event) -> Void
         ) {
             self.node = node
             self.topology = topology
             self.context = context
-            self.quota = quota
             self.log = log
         }
     }
 
     enum Inbound {
-        case committed([StreamChange], usedBytes: Int)
+        case committed([StreamChange], share: Int)
         case workDone(WorkTag, Result<ExchangeOutcome, StoreError>)
         case ask(@Sendable (borrowing Exchange) -> Void)
         case stop
@@ -146,8 +144,8 @@ package final class LinkLoop: @unchecked Sendable {
     }
 
     /// For the store's observer: what a durable commit has changed.
-    package func committed(_ changes: [StreamChange], usedBytes: Int) {
-        post(.committed(changes, usedBytes: usedBytes))
+    package func committed(_ changes: [StreamChange], share: Int) {
+        post(.committed(changes, share: share))
     }
 
     private func post(_ event: Inbound) {
@@ -203,7 +201,7 @@ package final class LinkLoop: @unchecked Sendable {
         }
         for event in events {
             switch event {
-            case .committed(let changes, let used): committedHere(changes, used)
+            case .committed(let changes, let share): committedHere(changes, share)
             case .workDone(let tag, let result):
                 act(exchange.workDone(tag, result))
                 if case .receive(let number) = tag { readOn(number) }
@@ -213,13 +211,11 @@ package final class LinkLoop: @unchecked Sendable {
         }
     }
 
-    private func committedHere(_ changes: [StreamChange], _ used: Int) {
-        if configuration.quota > 0 {
-            if used >= configuration.quota / 100 * WritePurpose.relay.share {
-                exchange.mayRelay = false
-            } else if !exchange.mayRelay, used < configuration.quota / 100 * 85 {
-                act(exchange.roomAgain())
-            }
+    private func committedHere(_ changes: [StreamChange], _ share: Int) {
+        if share >= WritePurpose.relay.share {
+            exchange.mayRelay = false
+        } else if !exchange.mayRelay, share < 85 {
+            act(exchange.roomAgain())
         }
         act(exchange.committed(changes))
     }

@@ -62,7 +62,7 @@ package final class FederationNode: Sendable {
             observer: { changes, used in links.tell(changes, used) })
         let outbox = Outbox(node: id, incarnation: store.incarnation, topologyVersion: topology.version)
         let configuration = LinkLoop.Configuration(
-            node: id, topology: topology, context: context, quota: quota, log: log)
+            node: id, topology: topology, context: context, log: log)
         do {
             let loop = try LinkLoop(configuration, store: store, application: application(id, topology, outbox))
             links.set(loop)
@@ -107,8 +107,8 @@ package final class FederationNode: Sendable {
     private final class LateLinks: Sendable {
         private let loop = Monitor<LinkLoop?>(nil)
         func set(_ loop: LinkLoop) { self.loop.changeQuietly { $0 = loop } }
-        func tell(_ changes: [StreamChange], _ used: Int) {
-            loop.changeQuietly { $0 }?.committed(changes, usedBytes: used)
+        func tell(_ changes: [StreamChange], _ share: Int) {
+            loop.changeQuietly { $0 }?.committed(changes, share: share)
         }
     }
 }

@@ -63,18 +63,20 @@ package enum GroupCommit {
     package struct Sealed {
         package var changes: [StreamChange]
         package var outcomes: [(job: WriteJob, result: Result<Void, any Error>)]
-        /// Bytes in use after it.
-        package var usedBytes: Int
+        /// Hundredths of the quota in use after it; 100 also when the disk is low.
+        package var share: Int
         /// How many of the jobs, from the front, it took.
         package var taken: Int
     }
 
     /// - Parameters:
     ///   - quota: bytes of the store's pages; 0 means none.
+    ///   - isDiskLow: as if the quota were used up.
     ///   - mayGoOn: asked after each job; false leaves those after it to the next group.
     /// - Throws: when the commit failed. Then nothing is known to be durable and the process must end.
     package static func run(
-        _ jobs: [WriteJob], on engine: any StorageEngine, quota: Int, now: Timestamp, mayGoOn: () -> Bool = { true }
+        _ jobs: [WriteJob], on engine: any StorageEngine, quota: Int, isDiskLow: Bool = false, now: Timestamp,
+        mayGoOn: () -> Bool = { true }
     ) throws(StoreError) -> Sealed {
         let writer = try engine.beginWrite()
         defer { writer.end() }
@@ -83,7 +85,9 @@ package enum GroupCommit {
         let used = try writer.usedBytes()
         var outcomes: [(job: WriteJob, result: Result<Void, any Error>)] = []
         for job in jobs {
-            if quota > 0, used / max(1, quota / 100) >= job.purpose.share {
+            if isDiskLow, job.purpose != .essential {
+                outcomes.append((job, .failure(StoreError.diskLow)))
+            } else if quota > 0, used / max(1, quota / 100) >= job.purpose.share {
                 outcomes.append((job, .failure(StoreError.full(used: used, quota: quota))))
             } else if job.nested {
                 let result = try transaction.attempt { part in try job.body(part) }
@@ -101,13 +105,17 @@ package enum GroupCommit {
             guard mayGoOn() else { break }
         }
         let changes = try group.streams.seal(writer)
-        let usedAfter = try writer.usedBytes()
+        let share = isDiskLow ? 100 : quota > 0 ? try writer.usedBytes() / max(1, quota / 100) : 0
         try writer.commit()
-        return Sealed(changes: changes, outcomes: outcomes, usedBytes: usedAfter, taken: outcomes.count)
+        return Sealed(changes: changes, outcomes: outcomes, share: share, taken: outcomes.count)
     }
 }
 
 extension StoreError {
+    static let diskLow = StoreError(
+        .full, "less than \(StoreWriter.reserveBytes >> 20) MiB are left on the disk",
+        remedy: "free disk space: the node goes on by itself")
+
     static func full(used: Int, quota: Int) -> StoreError {
         StoreError(
             .full, "\(used / 1024) KiB of the \(quota / 1024) KiB quota are in use",

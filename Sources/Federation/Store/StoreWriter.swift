@@ -9,27 +9,33 @@ package final class StoreWriter: Sendable {
     }
 
     package static let maximumRecords = 256
+    /// With less left on the disk only what empties the store goes on: a commit that meets a full disk ends the process.
+    package static let reserveBytes = 32 << 20
 
     private let engine: any StorageEngine
     private let quota: Int
     private let clock: @Sendable () -> Timestamp
     private let state: Monitor<State>
-    private let observer: @Sendable ([StreamChange], _ usedBytes: Int) -> Void
+    private let observer: @Sendable ([StreamChange], _ share: Int) -> Void
+    private let freeBytes: @Sendable () -> Int
     private let commitFailed: @Sendable (StoreError) -> Never
 
     /// - Parameters:
     ///   - quota: bytes; 0 means none.
+    ///   - freeBytes: what the disk has left.
     ///   - observer: told on the writer's thread what each durable commit changed, before its submitters are.
     ///   - commitFailed: a failed commit leaves it unknown what is durable: the process must end.
     package init(
         engine: any StorageEngine, quota: Int, clock: @escaping @Sendable () -> Timestamp,
-        observer: @escaping @Sendable ([StreamChange], _ usedBytes: Int) -> Void = { _, _ in },
+        observer: @escaping @Sendable ([StreamChange], _ share: Int) -> Void = { _, _ in },
+        freeBytes: @escaping @Sendable () -> Int = { .max },
         commitFailed: @escaping @Sendable (StoreError) -> Never
     ) {
         self.engine = engine
         self.quota = quota
         self.clock = clock
         self.observer = observer
+        self.freeBytes = freeBytes
         self.commitFailed = commitFailed
         state = Monitor(State())
         Threads.start("store-writer") { self.run() }
@@ -94,11 +100,13 @@ package final class StoreWriter: Sendable {
     private func commit(_ jobs: [WriteJob]) {
         do {
             let deadline = Clocks.monotonicMicroseconds() + 2_000
-            let sealed = try GroupCommit.run(jobs, on: engine, quota: quota, now: clock()) {
+            let sealed = try GroupCommit.run(
+                jobs, on: engine, quota: quota, isDiskLow: freeBytes() < StoreWriter.reserveBytes, now: clock()
+            ) {
                 Clocks.monotonicMicroseconds() < deadline
             }
             if sealed.taken < jobs.count { state.change { $0.urgent.insert(contentsOf: jobs[sealed.taken...], at: 0) } }
-            observer(sealed.changes, sealed.usedBytes)
+            observer(sealed.changes, sealed.share)
             for outcome in sealed.outcomes { outcome.job.completion(outcome.result) }
         } catch {
             commitFailed(error)

@@ -52,18 +52,21 @@ package struct Authority: Sendable {
     }
 
     /// Checks both proofs of possession and answers with a certificate.
-    /// - Parameter days: how long it is valid, at most 90.
+    /// - Parameters:
+    ///   - days: how long it is valid, at most 90.
+    ///   - replacing: answer though the node had another identity key before: it was lost, and a person has said so.
+    /// - Throws: `identity-conflict` when a node of this name has another identity key.
     package func issue(
-        _ request: EnrolmentRequest, days: Int = 30, now: Timestamp
+        _ request: EnrolmentRequest, days: Int = 30, replacing: Bool = false, now: Timestamp
     ) throws(FederationError) -> EnrolmentAnswer {
         guard (1...90).contains(days) else {
             throw FederationError("bad-life", "\(days) days", remedy: "a certificate lives 1 to 90 days")
         }
-        return try issue(request, seconds: Int64(days) * 86_400, now: now)
+        return try issue(request, seconds: Int64(days) * 86_400, replacing: replacing, now: now)
     }
 
     package func issue(
-        _ request: EnrolmentRequest, seconds life: Int64, now: Timestamp
+        _ request: EnrolmentRequest, seconds life: Int64, replacing: Bool = false, now: Timestamp
     ) throws(FederationError) -> EnrolmentAnswer {
         guard request.segment == domain.segment, request.federation == domain.federation else {
             throw FederationError(
@@ -82,6 +85,11 @@ package struct Authority: Sendable {
                 "bad-proof", "the request is not signed by the identity key that it names",
                 remedy: "have the node run ekc node init and send its own request.json, unchanged")
         }
+        if !replacing, let known = try lastIssued(to: node), known.record.identityKey != request.identityKey {
+            throw FederationError(
+                "identity-conflict", "\(node) has another identity key since its first enrolment",
+                remedy: "ask its engineers; if the key is lost, issue with --replace and pin the new answer everywhere")
+        }
         var pin = [UInt8](repeating: 0, count: 32)
         guard cs_request_pin(request.certificateRequest, &pin) == 1 else {
             throw FederationError(
@@ -98,6 +106,18 @@ package struct Authority: Sendable {
         try answer.check(at: now)
         try TrustFile.write(answer, to: path + "/issued/\(node)-\(now.milliseconds).json")
         return answer
+    }
+
+    /// The newest answer of `issued/` to a node; files are named `<node>-<milliseconds>.json`.
+    private func lastIssued(to node: NodeID) throws(FederationError) -> EnrolmentAnswer? {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/issued")) ?? []
+        let newest = names.compactMap { name -> Int64? in
+            guard name.hasPrefix("\(node)-"), name.hasSuffix(".json") else { return nil }
+            return Int64(name.dropFirst(node.text.utf8.count + 1).dropLast(5))
+        }.max()
+        return try newest.map { instant throws(FederationError) in
+            try TrustFile.read(EnrolmentAnswer.self, path + "/issued/\(node)-\(instant).json")
+        }
     }
 
     private func sign(

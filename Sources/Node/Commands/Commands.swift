@@ -34,6 +34,7 @@ enum Commands {
             ],
             options: [
                 Option(name: "days", value: "N", help: "how long it is valid, 1 to 90; 30 unless told"),
+                Option(name: "replace", help: "the node's earlier identity key is lost: take the new one"),
                 CommandSpec.json,
             ]),
         CommandSpec(

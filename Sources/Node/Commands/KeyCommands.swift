@@ -21,7 +21,8 @@ enum KeyCommands {
     static func authorityIssue(_ command: ParsedCommand) throws -> Int32 {
         let days = try command.number("days", 1...90, otherwise: 30)
         let request = try TrustFile.read(EnrolmentRequest.self, command.operands[1])
-        let answer = try Authority(command.operands[0]).issue(request, days: days, now: Clocks.wall())
+        let answer = try Authority(command.operands[0]).issue(
+            request, days: days, replacing: command.flags.contains("replace"), now: Clocks.wall())
         try TrustFile.write(answer, to: command.operands[2])
         let done = Done(wrote: command.operands[2], next: "ekc node init DIR --answer \(command.operands[2])")
         Output.print(command, done, "certificate for \(request.node), \(days) days\nnext, at the node: \(done.next)")
