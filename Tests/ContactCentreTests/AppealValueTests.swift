@@ -119,4 +119,13 @@ struct AppealValueTests {
         }
         #expect(History(bytes: Array("{}".utf8)) == nil && History(bytes: []) == nil)
     }
+
+    @Test(
+        "A birth date is a day that there is",
+        arguments: [
+            ("1960-02-29", true), ("1961-02-29", false), ("1900-02-29", false), ("2000-02-29", true),
+            ("1960-04-31", false), ("1960-13-01", false), ("1960-00-10", false), ("1960-1-010", false),
+            ("19600229--", false), ("", false), ("+960-02-01", false), ("1879-12-31", false),
+        ])
+    func days(_ text: String, _ isDay: Bool) { #expect(CitizenRecord.isDay(text) == isDay) }
 }

@@ -19,6 +19,17 @@ package struct CitizenRecord: Codable, Sendable, Hashable, CustomStringConvertib
 
     package var description: String { "CitizenRecord(…)" }
 
+    /// A day of the Gregorian calendar from 1880 to 2099, as YYYY-MM-DD.
+    package static func isDay(_ text: String) -> Bool {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.map(\.utf8.count) == [4, 2, 2], text.utf8.allSatisfy({ $0 == 0x2D || (0x30...0x39).contains($0) }),
+            let year = Int(parts[0]), let month = Int(parts[1]), let day = Int(parts[2]),
+            (1880...2099).contains(year), (1...12).contains(month)
+        else { return false }
+        let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        return (1...[31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]).contains(day)
+    }
+
     /// In the tenancy's own rows: two offices on one node have nothing in common.
     static func key(_ appeal: AppealRecord, _ id: AppealID) -> [UInt8] {
         var key = ByteWriter(capacity: 48)
@@ -80,11 +91,11 @@ extension Desk {
         guard let snils = SNILS(citizen.snils) else {
             throw DomainError(.badInput, "bad-snils", "the number does not pass its check", remedy: "ask for it again")
         }
-        guard (1...200).contains(citizen.name.count), citizen.birthDate.utf8.count == 10,
+        guard (1...200).contains(citizen.name.count), CitizenRecord.isDay(citizen.birthDate),
             (citizen.phone ?? "").count <= 32, (citizen.address ?? "").count <= 500
         else {
             throw DomainError(
-                .badInput, "bad-citizen", "a field of the citizen is empty or too long",
+                .badInput, "bad-citizen", "a field of the citizen is empty or too long, or the birth date is no day",
                 remedy: "name up to 200 characters, birth date YYYY-MM-DD, phone up to 32, address up to 500")
         }
         try move(&appeal, .identityConfirmed, by: person.name, person.role, in: transaction)

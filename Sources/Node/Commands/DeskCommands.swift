@@ -87,7 +87,7 @@ enum DeskCommands {
         let trace = try NodeCommands.client(command.operands[0])
             .exchange(AdminAPI.Trace.self, "GET", "/api/v1/trace/\(command.operands[1])")
         var lines = [
-            "\(trace.id) at \(trace.node): \(trace.state), owner \(trace.owner ?? (trace.state == "handed_over" ? "its home, \(trace.tenancy ?? "-")" : "nobody: on its way")), epoch \(trace.ownershipEpoch)"
+            "\(trace.id) at \(trace.node): \(trace.state), owner \(trace.owner ?? (trace.state == "escalating" ? "nobody: on its way" : "its home, \(trace.tenancy ?? "-")")), epoch \(trace.ownershipEpoch)"
         ]
         lines += trace.events.map {
             "\($0.at)  \($0.from ?? "-") → \($0.to)  \($0.event) by \($0.actor)\($0.code.map { " (\($0))" } ?? "")"

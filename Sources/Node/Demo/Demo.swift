@@ -52,6 +52,7 @@ struct Demo {
     private let nodes: [String: DemoProcess]
     private let robots: DemoRobots
     private var centrePort: UInt16 = 0
+    private var relay: DemoRelay?
     private var kills = 0
     private var cuts = 0
     private var keptAtKill: [UInt64] = []
@@ -69,6 +70,7 @@ struct Demo {
         defer {
             demo.robots.stop()
             for node in demo.nodes.values { node.stop() }
+            demo.relay?.end()
             if !options.isKept { try? FileManager.default.removeItem(atPath: options.directory) }
         }
         var ledger = try demo.play()
@@ -173,7 +175,7 @@ struct Demo {
         centrePort = port
         try writeTopology("centre", port: port)
         let relay = try DemoRelay(to: port)
-        defer { relay.end() }
+        self.relay = relay
         for name in nodes.keys.sorted() where name != "centre" {
             try writeTopology(name, port: name == "subject-77" ? relay.port : port)
             try start(name)
