@@ -10,14 +10,15 @@ struct FaultPlan {
     var crashInCommit = 0.0
     var restore = 0.0
     var longDelay = 0.0
+    var full = 0.0
 
     static func random(using random: inout SeededRandom) -> FaultPlan {
         func rate(_ most: Double) -> Double {
             Bool.random(using: &random) ? Double.random(in: 0...most, using: &random) : 0
         }
         return FaultPlan(
-            frameFault: rate(0.01), cut: rate(0.02), crash: rate(0.01), crashInCommit: rate(0.02), restore: rate(0.004),
-            longDelay: rate(0.05))
+            frameFault: rate(0.04), cut: rate(0.02), crash: rate(0.01), crashInCommit: rate(0.02), restore: rate(0.004),
+            longDelay: rate(0.05), full: rate(0.02))
     }
 }
 
@@ -176,6 +177,7 @@ final class World {
             met("cut")
             drop(number)
         }
+        if relay.isUp, relay.exchange?.mayRelay == true, chance(plan.full) { fillRelay() }
         if relay.snapshot == nil, chance(plan.restore * 5) { relay.snapshot = relay.engine.committed }
         if let snapshot = relay.snapshot, relay.isUp, !relayIsRewound, chance(plan.restore * 3) {
             // Somebody puts an old copy of the relay's disk back.
@@ -183,6 +185,17 @@ final class World {
             relay.engine.restore(snapshot)
             relay.snapshot = nil
             relayIsRewound = true
+        }
+    }
+
+    /// The relay has no room for others for a while.
+    private func fillRelay() {
+        met("no room")
+        relay.exchange?.mayRelay = false
+        let life = relay.life
+        after(Int64.random(in: 20...900, using: &random)) { [unowned self] in
+            guard relay.life == life else { return }
+            act(relay, relay.exchange?.roomAgain() ?? [])
         }
     }
 
@@ -456,8 +469,9 @@ final class World {
         let life = node.life
         let inbox = node.inbox
         var outcome = ExchangeOutcome()
+        let mayRelay = node.exchange?.mayRelay ?? true
         return WriteJob(.essential, records: work.records, nested: false) { transaction in
-            if let inbox { outcome = try inbox.perform(work, in: transaction) }
+            if let inbox { outcome = try inbox.perform(work, mayRelay: mayRelay, in: transaction) }
         } completion: { [unowned self] result in
             guard node.life == life else { return }
             let told: Result<ExchangeOutcome, StoreError> =
