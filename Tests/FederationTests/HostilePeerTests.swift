@@ -122,6 +122,40 @@ struct HostilePeerTests {
         #expect((2...32).contains(messages))
     }
 
+    @Test("A long receipt is settled in parts, so that a commit stays short")
+    func longReceipt() throws {
+        let engine = MemoryEngine()
+        let outbox = Outbox(
+            node: FrameTests.here, incarnation: Incarnation(bits: ID128(high: 9, low: 9)), topologyVersion: 1)
+        let inbox = Inbox(node: FrameTests.here, application: Silent())
+        func commit(_ body: @escaping (borrowing WriteTransaction) throws -> Void) throws -> [StreamChange] {
+            let job = WriteJob(.essential, nested: false, body: body) { _ in }
+            return try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 0)).changes
+        }
+        let sent = try commit { transaction in
+            for number in 1...700 {
+                try outbox.send(
+                    .escalation, id: ID128(high: 1, low: UInt64(number)), to: FrameTests.peer,
+                    body: EnvelopeBody(bytes: [1]), in: transaction)
+            }
+        }
+        var (exchange, _) = met()
+        _ = exchange.committed(sent)
+        let stream = try #require(sent.first?.id)
+        var actions = arrive(
+            .receipt, LinkCodec.receipts([ReceiptState(stream: stream, applied: 700, rejections: [])]), &exchange)
+        var settled: [UInt64] = []
+        while case .submit(let work, let tag) = actions.first(where: {
+            if case .submit = $0 { true } else { false }
+        }), settled.count < 9 {
+            let changes = try commit { transaction in _ = try inbox.perform(work, in: transaction) }
+            settled.append(changes.first?.row.settled ?? 0)
+            _ = exchange.committed(changes)
+            actions = exchange.workDone(tag, .success(ExchangeOutcome()))
+        }
+        #expect(settled == [256, 512, 700])
+    }
+
     @Test("A node that is refused was never up, and does not dial in a storm")
     func refusedNode() throws {
         let federation = try TestFederation(["centre", "subject-77"], application: Silent.init)

@@ -322,4 +322,24 @@ struct TrustTests {
         } catch { #expect(error.code == "identity-conflict") }
         _ = try authority.issue(second, replacing: true, now: now.advanced(byMilliseconds: 4))
     }
+
+    @Test("What was interrupted while keys were made is made anew; what is in use is never overwritten")
+    func interrupted() throws {
+        let folder = try TemporaryFolder()
+        let settings = NodeSettings(node: "cc-1", segment: "oszn", federation: "ekc.test")
+        let place = NodeFolder(folder.path + "/node")
+        _ = try place.create(settings)
+        expect("node-exists") { _ = try place.create(settings) }
+        unlink(place.requestFile)
+        let request = try place.create(settings)
+        let path = folder.path + "/ca"
+        let authority = try Authority.create(path, segment: "oszn", federation: "ekc.test")
+        expect("authority-exists") { _ = try Authority.create(path, segment: "oszn", federation: "ekc.test") }
+        unlink(path + "/authority.json")
+        let again = try Authority.create(path, segment: "oszn", federation: "ekc.test")
+        _ = try again.issue(request, now: Clocks.wall())
+        unlink(path + "/authority.json")
+        expect("authority-exists") { _ = try Authority.create(path, segment: "oszn", federation: "ekc.test") }
+        _ = authority
+    }
 }

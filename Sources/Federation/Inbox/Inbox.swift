@@ -3,6 +3,10 @@
 package struct Inbox: Sendable {
     private let node: NodeID
     private let application: any Application
+    /// Positions of one stream that one commit settles at the origin.
+    static let mostSettled: UInt64 = 256
+    /// Refusals of one stream that wait for their origin: with so many, no more of it is taken.
+    static let mostRejections = 1000
 
     package init(node: NodeID, application: any Application) {
         self.node = node
@@ -45,7 +49,9 @@ package struct Inbox: Sendable {
             guard item.header.position == row.last + 1 else { continue }
             row.receivedFrom = batch.incarnation
             row.isReopened = false
-            if stream.destination == node {
+            if stream.destination == node, row.rejections.count >= Inbox.mostRejections {
+                refused.insert(stream)
+            } else if stream.destination == node {
                 try apply(item, &row, in: transaction)
             } else if stream.destination == .everyone {
                 try read(item, in: transaction)
@@ -101,7 +107,7 @@ package struct Inbox: Sendable {
             transaction.group.streams.update(state.stream, row)
             return
         }
-        let applied = min(state.applied, row.last)
+        let applied = min(state.applied, row.last, row.base + Inbox.mostSettled)
         guard applied > row.base else { return }
         let refused = Dictionary(
             state.rejections.map { ($0.position, $0.code) }, uniquingKeysWith: { first, _ in first })

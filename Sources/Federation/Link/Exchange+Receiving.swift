@@ -134,15 +134,23 @@ extension Exchange {
     }
 
     mutating func submitReceipts() -> [ExchangeAction] {
-        guard !receiptsInWork, !pendingReceipts.isEmpty else { return [] }
+        guard receiptsInWork.isEmpty, !pendingReceipts.isEmpty else { return [] }
         let states = pendingReceipts.values.sorted { $0.stream < $1.stream }
         pendingReceipts = [:]
-        receiptsInWork = true
+        receiptsInWork = states
         // What changes an appeal is wanted at once; that an envelope may go can wait for the next commit.
         let urgent = states.contains {
             $0.stream.origin == node && ($0.stream.lane <= .appeals || !$0.rejections.isEmpty)
         }
         return [urgent ? .submit(.receipts(states), .receipts) : .submitLazily(.receipts(states), .receipts)]
+    }
+
+    /// What one commit has not settled of the receipts in work is next.
+    mutating func settleRest() {
+        for state in receiptsInWork where state.stream.origin == node && pendingReceipts[state.stream] == nil {
+            guard let row = rows[state.stream], row.base < min(state.applied, row.last) else { continue }
+            pendingReceipts[state.stream] = state
+        }
     }
 
     mutating func settledArrived(_ positions: [StreamPosition], _ number: SessionNumber) -> [ExchangeAction] {

@@ -23,7 +23,8 @@ package struct Exchange: Sendable {
     var sessionOf: [NodeID: SessionNumber] = [:]
     /// Receipts for streams that begin or pass here, newest only, that are not in the store yet.
     var pendingReceipts: [StreamID: ReceiptState] = [:]
-    var receiptsInWork = false
+    /// What of them the store is working on; a long one is settled in parts.
+    var receiptsInWork: [ReceiptState] = []
     /// Newest receipts of streams that pass here, kept though the streams themselves may not be known here any more.
     var passingReceipts: [StreamID: ReceiptState] = [:]
     /// Acknowledged by next hops, not in the store yet, by the next hop's life.
@@ -165,7 +166,12 @@ package struct Exchange: Sendable {
                 }
             }
             guard let hop = previousHop(of: change.id), let number = running(hop) else { continue }
-            if change.row.last != old?.last ?? 0 { acks[number, default: []].append(ack(change.id, change.row)) }
+            let hasRoomAgain =
+                old?.rejections.count ?? 0 >= Inbox.mostRejections
+                && change.row.rejections.count < Inbox.mostRejections
+            if change.row.last != old?.last ?? 0 || hasRoomAgain {
+                acks[number, default: []].append(ack(change.id, change.row))
+            }
             if change.id.destination == node, change.row.applied != old?.applied ?? 0 {
                 receipts[number, default: []].append(ReceiptState(change))
             }
@@ -191,7 +197,9 @@ package struct Exchange: Sendable {
     }
 
     func ack(_ stream: StreamID, _ row: StreamRow, resend: Bool = false) -> Ack {
-        let open = mayRelay || stream.destination == node || stream.destination == .everyone
+        let open =
+            stream.destination == node
+            ? row.rejections.count < Inbox.mostRejections : mayRelay || stream.destination == .everyone
         return Ack(
             stream: stream, through: row.last, credit: row.last + (open && !resend ? Exchange.window : 0),
             resend: resend)
@@ -204,7 +212,8 @@ package struct Exchange: Sendable {
         switch tag {
         case .receive(let number): return received(number, result)
         case .receipts:
-            receiptsInWork = false
+            if case .success = result { settleRest() }
+            receiptsInWork = []
             return submitReceipts()
         case .bookkeeping:
             bookkeepingInWork = false

@@ -49,6 +49,9 @@ extension LinkLoop {
     /// More is not made ready while so much waits for the socket.
     private static let outboundLimit = 1 << 16
 
+    /// Ends that the other end hears of.
+    private static let told: Set = ["not-linked", "node-not-live", "stopping", "session-expired", "peer-silent"]
+
     func handle(_ connection: Connection, _ events: UInt32) {
         if !connection.isConnected {
             let error = connection.socket.pendingError
@@ -237,7 +240,15 @@ extension LinkLoop {
     func hangUp(_ connection: Connection, code: String, detail: String) {
         guard !connection.isEnding else { return }
         connection.isEnding = true
-        if connection.number != nil { connection.tls.close() }
+        if case .open = connection.tls.state {
+            // What the exchange itself ends has its good-bye already.
+            if LinkLoop.told.contains(code) {
+                var bytes: [UInt8] = []
+                Frame.append(.bye, LinkCodec.bye(code, detail)[...], to: &bytes)
+                bytes.withUnsafeBytes { bytes in try? connection.tls.write(bytes) }
+            }
+            connection.tls.close()
+        }
         flush(connection)
         connection.isClosed = true
         connections[connection.descriptor] = nil

@@ -22,11 +22,13 @@ package struct Authority: Sendable {
 
     /// Makes an authority's key and certificate, for five years; `authority.json` comes last, so that a folder without it
     /// holds none.
-    /// - Throws: `authority-exists` when there is a key already: it is never overwritten.
+    /// - Throws: `authority-exists` when there is one already: its key is never overwritten.
     package static func create(_ path: String, segment: String, federation: String) throws(FederationError) -> Authority
     {
         let domain = try TrustDomain(segment: segment, federation: federation)
-        guard !Files.exists(path + "/ca.key") else {
+        // One that was interrupted has signed for nobody: it is made anew.
+        let issued = (try? FileManager.default.contentsOfDirectory(atPath: path + "/issued")) ?? []
+        guard !Files.exists(path + "/authority.json"), issued.isEmpty else {
             throw FederationError(
                 "authority-exists", "\(path) holds an authority already", remedy: "name another folder")
         }

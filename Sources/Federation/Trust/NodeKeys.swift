@@ -55,7 +55,8 @@ package struct NodeFolder: Sendable {
         guard let node = NodeID(settings.node) else {
             throw FederationError("bad-node-name", "\"\(settings.node)\"", remedy: "use [a-z0-9-]{1,32}")
         }
-        guard !Files.exists(identityKey) else {
+        // The request comes last: keys without one are known to nobody, and are made anew.
+        guard !Files.exists(requestFile), !Files.exists(linkCertificate) else {
             throw FederationError(
                 "node-exists", "\(path) holds a node's keys already", remedy: "name another folder, or remove this one")
         }
