@@ -278,4 +278,37 @@ struct JourneyTests {
             }
         }
     }
+
+    @Test("What happens is told in order, to who may touch the appeal or has done it, and nobody else")
+    func events() throws {
+        let office = try TestOffice()
+        let id = try office.escalated(.personal)
+        let person = TestOffice.second("OSZN/77")
+        _ = try office.claim("subject-77", person)
+        try office.write("subject-77") { _, transaction in
+            try Events.note("operator-added", of: "boris", by: "uid/0", in: transaction)
+        }
+        func seen(_ place: String, _ who: Operator, after number: UInt64 = 0, limit: Int = 100) throws -> [String] {
+            let desk = try office.place(place).desk
+            return try office.read(place) { transaction throws(StoreError) in
+                var told: [String] = []
+                for row in try Events.transitions(after: number, limit: limit, in: transaction).found
+                where try desk.mayFollow(who, row.event, in: transaction) {
+                    told.append(row.event.event.rawValue)
+                }
+                return told
+            }
+        }
+        #expect(try seen("subject-77", person) == ["queued", "claimed"])
+        #expect(try seen("subject-77", person, after: 1) == ["claimed"])
+        #expect(try seen("subject-77", person, limit: 1) == ["queued"])
+        let other = Operator(name: "other", desk: .secondLine(tenancy: "PFR/77", line: "2"))
+        #expect(try seen("subject-77", other).isEmpty)
+        // At the centre the appeal has left: the first line is told of its own acts only.
+        #expect(try seen("centre", TestOffice.first) == ["claimed", "escalated"])
+        let story = try office.read("centre") { transaction throws(StoreError) in
+            try AppealLookup.events(of: id, in: transaction).map(\.event)
+        }
+        #expect(story == [.queued, .claimed, .escalated, .handedOver])
+    }
 }

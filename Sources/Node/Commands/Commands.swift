@@ -54,7 +54,7 @@ enum Commands {
             ]),
         CommandSpec(
             path: ["node", "run"], summary: "run a node until it is told to stop (TERM)", operands: [directory],
-            options: [Option(name: "with-parent", help: "end when the process that started it ends")]),
+            options: [CommandSpec.json, Option(name: "with-parent", help: "end when the process that started it ends")]),
         CommandSpec(
             path: ["node", "status"], summary: "say how a running node is", operands: [directory],
             options: [CommandSpec.json]),

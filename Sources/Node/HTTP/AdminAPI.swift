@@ -83,14 +83,7 @@ struct AdminAPI {
     var routes: HTTPRoutes {
         var routes = HTTPRoutes()
         let node = node
-        routes.on("GET", "/healthz", answering: { _ in .text("ok\n") })
-        routes.on(
-            "GET", "/readyz",
-            waiting: { _ in
-                // Ready is: a commit becomes durable now.
-                _ = try node.store.write(.intake) { _ in 0 }
-                return .text("ready\n")
-            })
+        routes.health(of: node)
         admitted(&routes, "GET", "/api/v1/node") { _ in .json(try AdminAPI.status(of: node)) }
         admitted(&routes, "POST", "/api/v1/probes") { .json(try AdminAPI.sendProbes($0, node)) }
         admitted(&routes, "GET", "/api/v1/probes/{destination}") { request in

@@ -218,6 +218,7 @@ struct OperatorAPI {
     var routes: HTTPRoutes {
         var routes = HTTPRoutes()
         let door = door
+        routes.health(of: door.node)
         routes.on(
             "GET", "/api/v1/queue",
             answering: { request in
