@@ -179,4 +179,22 @@ struct FrameTests {
         let actions = arrive(.flush, [], &exchange)
         #expect(actions.contains { if case .close(1, "hello-expected", _) = $0 { true } else { false } })
     }
+
+    @Test("Lanes that all have something share by weight; knowledge that is long behind takes the share of bulk")
+    func turns() {
+        func shares(_ catchingUp: Bool) -> [Lane: Int] {
+            var turns = SendingTurns()
+            var counts: [Lane: Int] = [:]
+            // The first round has the usual weights: what is behind is known when it begins.
+            for _ in 0..<15 { _ = turns.nextLane(catchingUp: catchingUp) { _ in true } }
+            for _ in 0..<(catchingUp ? 14 : 15) * 10 {
+                if let lane = turns.nextLane(catchingUp: catchingUp, where: { _ in true }) {
+                    counts[lane, default: 0] += 1
+                }
+            }
+            return counts
+        }
+        #expect(shares(false) == [.control: 80, .appeals: 40, .knowledge: 20, .bulk: 10])
+        #expect(shares(true) == [.control: 80, .appeals: 40, .knowledge: 10, .bulk: 10])
+    }
 }

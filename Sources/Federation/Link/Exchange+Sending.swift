@@ -18,7 +18,8 @@ extension Exchange {
 
     private mutating func nextLane(_ number: SessionNumber) -> Lane? {
         guard let session = sessions[number] else { return nil }
-        return sessions[number]?.turns.nextLane { lane in
+        let catchingUp = session.turns.streams(in: .knowledge).contains { session.sending[$0]?.isLongBehind == true }
+        return sessions[number]?.turns.nextLane(catchingUp: catchingUp) { lane in
             session.turns.begun[Int(lane.rawValue)] != nil
                 || session.turns.streams(in: lane).contains { session.sending[$0]?.hasMore == true }
         }

@@ -57,6 +57,9 @@ struct Sending: Sendable {
     /// The peer holds them durably through here.
     var acknowledged: UInt64 = 0
 
+    /// More than news: what was published while the peer was away.
+    var isLongBehind: Bool { last > next + 64 }
+
     var hasMore: Bool { next <= last && next <= credit }
 }
 
@@ -76,7 +79,8 @@ struct SendingTurns: Sendable {
     }
 
     /// The lane whose turn it is among those that have something.
-    mutating func nextLane(where hasSomething: (Lane) -> Bool) -> Lane? {
+    /// - Parameter catchingUp: knowledge is long behind: it takes no more turns than what is sent in bulk.
+    mutating func nextLane(catchingUp: Bool = false, where hasSomething: (Lane) -> Bool) -> Lane? {
         let able = Lane.allCases.filter(hasSomething)
         guard !able.isEmpty else { return nil }
         if let lane = able.first(where: { deficits[Int($0.rawValue)] > 0 }) {
@@ -84,6 +88,7 @@ struct SendingTurns: Sendable {
             return lane
         }
         deficits = SendingTurns.weights
+        if catchingUp { deficits[Int(Lane.knowledge.rawValue)] = deficits[Int(Lane.bulk.rawValue)] }
         deficits[Int(able[0].rawValue)] -= 1
         return able[0]
     }
