@@ -107,7 +107,6 @@ extension LinkLoop {
     private func deliver(_ connection: Connection, _ number: SessionNumber) {
         do throws(FrameFault) {
             while !connection.isClosed, !connection.isPaused, let message = try connection.assembler.next() {
-                let reading = StoreReading(store: store)
                 act(exchange.arrived(message, in: number, reading: reading, random: Random.id128))
                 if !connection.isUp, exchange.isRunning(number) { isUp(connection) }
                 if exchange.waiting(number) > LinkLoop.mostWaiting { pause(connection) }
@@ -178,7 +177,7 @@ extension LinkLoop {
             }
             var bytes: [UInt8] = []
             bytes.reserveCapacity(LinkLoop.outboundLimit + Frame.maximumBytes)
-            exchange.pump(number, room: LinkLoop.outboundLimit, reading: StoreReading(store: store), into: &bytes)
+            exchange.pump(number, room: LinkLoop.outboundLimit, reading: reading, into: &bytes)
             if bytes.isEmpty { return }
             send(connection, bytes)
         }

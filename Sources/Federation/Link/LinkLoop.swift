@@ -68,6 +68,9 @@ package final class LinkLoop: @unchecked Sendable {
     private var dialling: [NodeID: Dialling] = [:]
     private var nextNumber: SessionNumber = 1
     private var nextFlush: Int64 = 0
+    /// No more connections are taken until then: the process has no descriptors left.
+    private var acceptsAgainAt: Int64?
+    private var hasToldDamage = false
     private var stopping = false
     var scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 16)
 
@@ -226,6 +229,10 @@ package final class LinkLoop: @unchecked Sendable {
             store.writer.flush()
             for connection in Array(connections.values) { keepAlive(connection, now) }
         }
+        if let time = acceptsAgainAt, now >= time, let listener {
+            acceptsAgainAt = nil
+            watch(listener.socket.descriptor, read: true, write: false)
+        }
         guard !stopping else { return }
         for peer in dialling.keys.sorted() {
             guard let dial = dialling[peer], !dial.isOpen, dial.nextAttempt <= now else { continue }
@@ -272,6 +279,12 @@ package final class LinkLoop: @unchecked Sendable {
             }
             add(Connection(socket, TLSSession(configuration.context, role: .server), dialled: nil))
         }
+        guard errno == EMFILE || errno == ENFILE else { return }
+        // The listener stays readable: looking at it all the time would help nobody.
+        watch(listener.socket.descriptor, read: false, write: false)
+        acceptsAgainAt = now() + 1000
+        configuration.log(
+            Event(code: "too-many-files", peer: nil, detail: "no descriptor for a new link; raise LimitNOFILE"))
     }
 
     private func add(_ connection: Connection) {
@@ -335,10 +348,28 @@ package final class LinkLoop: @unchecked Sendable {
 /// Reads packs for the exchange, each in a transaction of its own.
 struct StoreReading: OutboxReading {
     let store: Store
+    let failed: (StoreError) -> Void
 
     func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? {
-        try? store.read { transaction throws(StoreError) in
-            try Outbox.pack(holding: position, of: ordinal, in: transaction)
+        do throws(StoreError) {
+            return try store.read { transaction throws(StoreError) in
+                try Outbox.pack(holding: position, of: ordinal, in: transaction)
+            }
+        } catch {
+            failed(error)
+            return nil
+        }
+    }
+}
+
+extension LinkLoop {
+    /// A stream whose envelopes cannot be read stands still; that is said, once a start.
+    var reading: StoreReading {
+        StoreReading(store: store) { [unowned self] error in
+            guard !hasToldDamage else { return }
+            hasToldDamage = true
+            configuration.log(
+                Event(code: error.code.rawValue, peer: nil, detail: "\(error.detail); \(error.remedy)"))
         }
     }
 }
