@@ -18,6 +18,15 @@ package final class MemoryEngine: StorageEngine, @unchecked Sendable {
 
     package func close() {}
 
+    /// What the disk answers when it is asked for its reserve.
+    package var hasReserve: Bool {
+        get { reserve.changeQuietly { $0 } }
+        set { reserve.change { $0 = newValue } }
+    }
+    private let reserve = Monitor(true)
+
+    package func keepReserve(_ bytes: Int) -> Bool { hasReserve }
+
     /// Puts back what a snapshot held.
     package func restore(_ tables: Tables) { lock.change { _ in committed = tables } }
 

@@ -75,23 +75,46 @@ struct StoreTests {
 
     @Test("On a disk that is nearly full intake answers store-full before a commit can fail; what empties goes on")
     func lowDisk() throws {
-        let free = Monitor(1 << 40)
-        let folder = try TemporaryFolder()
-        let store = try Store.open(
-            engine: try LMDBEngine(directory: folder.path, tables: Table.exchange + [StoreTests.table]),
-            newIncarnation: StoreTests.incarnation, freeBytes: { free.changeQuietly { $0 } })
+        let engine = MemoryEngine()
+        let store = try Store.open(engine: engine, newIncarnation: StoreTests.incarnation, reserve: 1 << 20)
         defer { store.close() }
         try store.write(.intake) { transaction in try transaction.put(StoreTests.table, [1], [1]) }
-        free.change { $0 = StoreWriter.reserveBytes - 1 }
+        engine.hasReserve = false
         for purpose in [WritePurpose.intake, .relay, .delivery] {
             #expect {
                 try store.write(purpose) { transaction in try transaction.put(StoreTests.table, [2], [1]) }
             } throws: { ($0 as? StoreError)?.code == .full }
         }
         _ = try store.write(.essential) { transaction in try transaction.delete(StoreTests.table, [1]) }
-        free.change { $0 = StoreWriter.reserveBytes }
+        engine.hasReserve = true
         try store.write(.intake) { transaction in try transaction.put(StoreTests.table, [3], [1]) }
         #expect(try store.read { transaction throws(StoreError) in try transaction.count(StoreTests.table) } == 1)
+    }
+
+    @Test("The reserve is written ahead of what is in use, a part a commit, and never into it")
+    func reserve() throws {
+        let folder = try TemporaryFolder()
+        let store = try Store.open(
+            directory: folder.path, tables: [StoreTests.table], reserve: 4 << 20,
+            newIncarnation: StoreTests.incarnation)
+        for number in UInt8(0)..<40 {
+            try store.write { transaction in
+                try transaction.put(StoreTests.table, [number], .init(repeating: number, count: 50_000))
+            }
+            var file = stat()
+            #expect(stat(folder.path + "/data.mdb", &file) == 0)
+            let used = (Int(number) + 1) * 50_000
+            #expect(file.st_blocks * 512 >= min(used + 2 << 20, (Int(number) + 1) << 20))
+        }
+        store.close()
+        let again = try open(folder)
+        defer { again.close() }
+        for number in UInt8(0)..<40 {
+            let kept = try again.read { transaction throws(StoreError) in
+                try transaction.get(StoreTests.table, [number])
+            }
+            #expect(kept == .init(repeating: number, count: 50_000))
+        }
     }
 
     @Test("A second process on the same folder is refused, and so is a newer format")

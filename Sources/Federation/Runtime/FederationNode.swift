@@ -58,6 +58,7 @@ package final class FederationNode: Sendable {
         let quota = settings.quotaBytes ?? Store.defaultQuota
         let store = try Store.open(
             directory: folder.storeFolder, tables: tables, quota: quota,
+            reserve: settings.reserveBytes ?? StoreWriter.defaultReserve,
             newIncarnation: Incarnation(bits: Random.id128()),
             observer: { changes, used in links.tell(changes, used) })
         let outbox = Outbox(node: id, incarnation: store.incarnation, topologyVersion: topology.version)

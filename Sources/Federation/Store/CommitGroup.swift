@@ -113,7 +113,7 @@ package enum GroupCommit {
 
 extension StoreError {
     static let diskLow = StoreError(
-        .full, "less than \(StoreWriter.reserveBytes >> 20) MiB are left on the disk",
+        .full, "the disk gives no more room: the node lives on its reserve",
         remedy: "free disk space: the node goes on by itself")
 
     static func full(used: Int, quota: Int) -> StoreError {

@@ -23,9 +23,11 @@ package final class Store: Sendable {
     /// Opens the store in a folder, which is made when it is missing, and takes it for this process alone.
     /// - Parameters:
     ///   - tables: the domain's tables, beside the exchange's own.
+    ///   - reserve: bytes of the disk that are kept written ahead.
     ///   - newIncarnation: drawn for a store that is new.
     package static func open(
-        directory: String, tables: [Table], quota: Int = defaultQuota, newIncarnation: Incarnation,
+        directory: String, tables: [Table], quota: Int = defaultQuota, reserve: Int = StoreWriter.defaultReserve,
+        newIncarnation: Incarnation,
         clock: @escaping @Sendable () -> Timestamp = Clocks.wall,
         observer: @escaping @Sendable ([StreamChange], _ share: Int) -> Void = { _, _ in },
         commitFailed: @escaping @Sendable (StoreError) -> Never = Store.endProcess
@@ -39,14 +41,7 @@ package final class Store: Sendable {
         let engine = try LMDBEngine(directory: directory, tables: Table.exchange + tables)
         return try open(
             engine: engine, lock: lock, quota: quota, newIncarnation: newIncarnation, clock: clock, observer: observer,
-            freeBytes: { freeBytes(directory) }, commitFailed: commitFailed)
-    }
-
-    /// What the disk of a folder has left for us. One system call, tens of nanoseconds beside a sync.
-    private static func freeBytes(_ directory: String) -> Int {
-        var facts = statvfs()
-        guard statvfs(directory, &facts) == 0 else { return .max }
-        return Int(clamping: UInt64(facts.f_bavail) &* UInt64(facts.f_frsize))
+            reserve: reserve, commitFailed: commitFailed)
     }
 
     /// The same over an engine that is open already.
@@ -54,12 +49,12 @@ package final class Store: Sendable {
         engine: any StorageEngine, lock: StoreLock? = nil, quota: Int = 0, newIncarnation: Incarnation,
         clock: @escaping @Sendable () -> Timestamp = Clocks.wall,
         observer: @escaping @Sendable ([StreamChange], _ share: Int) -> Void = { _, _ in },
-        freeBytes: @escaping @Sendable () -> Int = { .max },
+        reserve: Int = 0,
         commitFailed: @escaping @Sendable (StoreError) -> Never = Store.endProcess
     ) throws(StoreError) -> Store {
         let incarnation = try Startup.run(on: engine, newIncarnation: newIncarnation, now: clock())
         let writer = StoreWriter(
-            engine: engine, quota: quota, clock: clock, observer: observer, freeBytes: freeBytes,
+            engine: engine, quota: quota, clock: clock, observer: observer, reserve: reserve,
             commitFailed: commitFailed)
         return Store(engine: engine, writer: writer, incarnation: incarnation, lock: lock)
     }

@@ -9,33 +9,34 @@ package final class StoreWriter: Sendable {
     }
 
     package static let maximumRecords = 256
-    /// With less left on the disk only what empties the store goes on: a commit that meets a full disk ends the process.
-    package static let reserveBytes = 32 << 20
+    /// Bytes of the disk that are written ahead, unless the node's settings say otherwise: when they cannot be had, only
+    /// what empties the store goes on, and lives on them. A commit that meets a full disk ends the process.
+    package static let defaultReserve = 16 << 20
 
     private let engine: any StorageEngine
     private let quota: Int
     private let clock: @Sendable () -> Timestamp
     private let state: Monitor<State>
     private let observer: @Sendable ([StreamChange], _ share: Int) -> Void
-    private let freeBytes: @Sendable () -> Int
+    private let reserve: Int
     private let commitFailed: @Sendable (StoreError) -> Never
 
     /// - Parameters:
     ///   - quota: bytes; 0 means none.
-    ///   - freeBytes: what the disk has left.
+    ///   - reserve: bytes that are kept written ahead; 0 means none.
     ///   - observer: told on the writer's thread what each durable commit changed, before its submitters are.
     ///   - commitFailed: a failed commit leaves it unknown what is durable: the process must end.
     package init(
         engine: any StorageEngine, quota: Int, clock: @escaping @Sendable () -> Timestamp,
         observer: @escaping @Sendable ([StreamChange], _ share: Int) -> Void = { _, _ in },
-        freeBytes: @escaping @Sendable () -> Int = { .max },
+        reserve: Int = 0,
         commitFailed: @escaping @Sendable (StoreError) -> Never
     ) {
         self.engine = engine
         self.quota = quota
         self.clock = clock
         self.observer = observer
-        self.freeBytes = freeBytes
+        self.reserve = reserve
         self.commitFailed = commitFailed
         state = Monitor(State())
         Threads.start("store-writer") { self.run() }
@@ -100,9 +101,8 @@ package final class StoreWriter: Sendable {
     private func commit(_ jobs: [WriteJob]) {
         do {
             let deadline = Clocks.monotonicMicroseconds() + 2_000
-            let sealed = try GroupCommit.run(
-                jobs, on: engine, quota: quota, isDiskLow: freeBytes() < StoreWriter.reserveBytes, now: clock()
-            ) {
+            let isDiskLow = reserve > 0 && !engine.keepReserve(reserve)
+            let sealed = try GroupCommit.run(jobs, on: engine, quota: quota, isDiskLow: isDiskLow, now: clock()) {
                 Clocks.monotonicMicroseconds() < deadline
             }
             if sealed.taken < jobs.count { state.change { $0.urgent.insert(contentsOf: jobs[sealed.taken...], at: 0) } }

@@ -9,6 +9,8 @@ package struct NodeSettings: TrustRecord, Equatable {
     package var federation: String
     /// Bytes the store may fill; absent: 64 GiB.
     package var quotaBytes: Int?
+    /// Bytes of the disk that are kept written ahead of what the store uses; absent: 16 MiB.
+    package var reserveBytes: Int?
     /// Ports on loopback of the operators' and the channels' listener; absent: 7411 and 7412, 0: any that is free.
     package var operatorsPort: UInt16?
     package var publicPort: UInt16?

@@ -1,4 +1,5 @@
 import CLMDB
+import CLinux
 import Glibc
 
 /// The store's tables in one LMDB environment: `data.mdb` and `lock.mdb` in a folder.
@@ -81,6 +82,27 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
         try LMDBEngine.check(mdb_txn_begin(environment, nil, 0, &transaction), "mdb_txn_begin")
         return LMDBWriter(transaction, environment, handles, tables, pageSize: pageSize)
     }
+
+    /// Zeros behind the last page. LMDB never shortens its file and writes no page before it needs one.
+    package func keepReserve(_ bytes: Int) -> Bool {
+        var facts = MDB_envinfo()
+        var descriptor = mdb_filehandle_t()
+        var file = stat()
+        guard mdb_env_info(environment, &facts) == 0, mdb_env_get_fd(environment, &descriptor) == 0,
+            fstat(descriptor, &file) == 0
+        else { return false }
+        let used = (facts.me_last_pgno + 1) * pageSize
+        var end = max(Int(file.st_size), used)
+        let goal = used + bytes
+        // A part at a time: the sync of the next commit takes it along.
+        guard goal - end >= LMDBEngine.reserveStep || end - used < bytes / 2 else { return true }
+        let part = [UInt8](repeating: 0, count: min(LMDBEngine.reserveStep, goal - end))
+        let written = part.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, off_t(end)) }
+        if written > 0 { end += written }
+        return end - used >= bytes / 2 || written == part.count
+    }
+
+    private static let reserveStep = 1 << 20
 
     /// The one place where LMDB's status becomes an error.
     static func check(_ status: CInt, _ what: @autoclosure () -> String) throws(StoreError) {
