@@ -89,7 +89,7 @@ struct HostilePeerTests {
     @Test("Who was told that there is no credit hears of it when there is room again")
     func roomAgain() throws {
         var (exchange, _) = met()
-        exchange.mayRelay = false
+        _ = exchange.roomChanged(mayRelay: false, closed: [])
         var row = StreamRow(ordinal: 1)
         row.last = 10
         let stream = FrameTests.stream(FrameTests.peer, FrameTests.other)
@@ -100,7 +100,12 @@ struct HostilePeerTests {
             return nil
         }
         #expect(try credit(exchange.committed([StreamChange(id: stream, row: row)])) == 10)
-        #expect(try credit(exchange.roomAgain()) == 10 + Exchange.window)
+        #expect(try credit(exchange.roomChanged(mayRelay: true, closed: [])) == 10 + Exchange.window)
+        // One room of many: the same for its own streams, and nobody else's business.
+        #expect(exchange.roomChanged(mayRelay: true, closed: [Room(stream)]).isEmpty)
+        row.last = 11
+        #expect(try credit(exchange.committed([StreamChange(id: stream, row: row)])) == 11)
+        #expect(try credit(exchange.roomChanged(mayRelay: true, closed: [])) == 11 + Exchange.window)
     }
 
     @Test("Receipts of streams that it has invented do not grow without end, and lock nobody else out")
@@ -130,7 +135,7 @@ struct HostilePeerTests {
         let inbox = Inbox(node: FrameTests.here, application: Silent())
         func commit(_ body: @escaping (borrowing WriteTransaction) throws -> Void) throws -> [StreamChange] {
             let job = WriteJob(.essential, nested: false, body: body) { _ in }
-            return try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 0)).changes
+            return try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 0)).report.changes
         }
         let sent = try commit { transaction in
             for number in 1...700 {

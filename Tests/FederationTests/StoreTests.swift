@@ -11,9 +11,11 @@ struct StoreTests {
     static let incarnation = Incarnation(bits: ID128(high: 1, low: 2))
 
     private func open(_ folder: TemporaryFolder, quota: Int = 1 << 30, commits: Counter? = nil) throws -> Store {
-        try Store.open(
-            directory: folder.path, tables: [StoreTests.table], quota: quota, newIncarnation: StoreTests.incarnation,
-            observer: { _, _ in commits?.add() })
+        var limits = StoreLimits()
+        limits.quota = quota
+        return try Store.open(
+            directory: folder.path, tables: [StoreTests.table], limits: limits, newIncarnation: StoreTests.incarnation,
+            observer: { _ in commits?.add() })
     }
 
     @Test("Waiting submitters make one commit, and one that throws undoes its own part only")
@@ -76,7 +78,7 @@ struct StoreTests {
     @Test("On a disk that is nearly full intake answers store-full before a commit can fail; what empties goes on")
     func lowDisk() throws {
         let engine = MemoryEngine()
-        let store = try Store.open(engine: engine, newIncarnation: StoreTests.incarnation, reserve: 1 << 20)
+        let store = try Store.open(engine: engine, newIncarnation: StoreTests.incarnation)
         defer { store.close() }
         try store.write(.intake) { transaction in try transaction.put(StoreTests.table, [1], [1]) }
         engine.hasReserve = false
@@ -95,7 +97,7 @@ struct StoreTests {
     func reserve() throws {
         let folder = try TemporaryFolder()
         let store = try Store.open(
-            directory: folder.path, tables: [StoreTests.table], reserve: 4 << 20,
+            directory: folder.path, tables: [StoreTests.table],
             newIncarnation: StoreTests.incarnation)
         for number in UInt8(0)..<40 {
             try store.write { transaction in

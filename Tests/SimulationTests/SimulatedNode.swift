@@ -19,6 +19,7 @@ final class SimulatedNode {
     var inbox: Inbox?
     var outbox: Outbox?
     var incarnation: Incarnation?
+    var rooms: RoomLedger?
     var queue: [WriteJob] = []
     var lazy: [WriteJob] = []
     var committing = false
@@ -27,11 +28,18 @@ final class SimulatedNode {
 
     init(_ name: NodeID) { self.name = name }
 
-    func start(newIncarnation: Incarnation, routes: any Routes, bug: PlantedBug?, now: Timestamp) throws {
+    func start(
+        newIncarnation: Incarnation, routes: any Routes, bug: PlantedBug?, limits: RoomLedger.Limits, now: Timestamp
+    )
+        throws
+    {
         let incarnation = try Startup.run(on: engine, newIncarnation: newIncarnation, now: now)
         self.incarnation = incarnation
         inbox = Inbox(node: name, application: CountingApplication(bug: bug))
         outbox = Outbox(node: name, incarnation: incarnation, topologyVersion: 1)
+        rooms = try Store.read(engine) { transaction throws(StoreError) in
+            try RoomLedger(limits: limits, in: transaction)
+        }
         let known = try Store.read(engine) { transaction throws(StoreError) in
             (try Sessions.streams(in: transaction), try Sessions.peers(in: transaction))
         }
@@ -43,6 +51,7 @@ final class SimulatedNode {
         isUp = false
         life += 1
         exchange = nil
+        rooms = nil
         queue = []
         lazy = []
         committing = false

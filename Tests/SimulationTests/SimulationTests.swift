@@ -1,3 +1,4 @@
+import Federation
 import FederationTestKit
 import Glibc
 import Testing
@@ -26,6 +27,17 @@ struct SimulationTests {
         print(
             "simulate: seeds \(seeds), events \(events), messages \(accepted), faults met: \(met); violations \(violated)"
         )
+    }
+
+    @Test("Every room full in both directions still drains", arguments: 1...12 as ClosedRange<UInt64>)
+    func full(seed: UInt64) {
+        let world = World(seed: seed, darkAndFull: 3)
+        world.run(messages: 400)
+        for violation in world.violations.prefix(4) { Issue.record("seed \(seed): \(violation)") }
+        // Each of the three has two others, in the lanes of appeals and of control; the relay has three others.
+        #expect(world.mostFull.filter { $0.key.text != "relay" }.values.min() ?? 0 >= 4)
+        #expect(world.mostFull.values.max() ?? 0 >= 5)
+        print("simulate: seed \(seed), rooms full at once \(world.mostFull.map { "\($0.key) \($0.value)" }.sorted())")
     }
 
     @Test("A planted bug is caught", arguments: PlantedBug.allCases)

@@ -11,14 +11,17 @@ struct FaultPlan {
     var restore = 0.0
     var longDelay = 0.0
     var full = 0.0
+    /// Envelopes that a destination's lane may hold at a node.
+    var roomCount = 65_536
 
     static func random(using random: inout SeededRandom) -> FaultPlan {
         func rate(_ most: Double) -> Double {
             Bool.random(using: &random) ? Double.random(in: 0...most, using: &random) : 0
         }
+        let count = Bool.random(using: &random) ? Int.random(in: 3...24, using: &random) : 65_536
         return FaultPlan(
             frameFault: rate(0.04), cut: rate(0.02), crash: rate(0.01), crashInCommit: rate(0.02), restore: rate(0.004),
-            longDelay: rate(0.05), full: rate(0.02))
+            longDelay: rate(0.05), full: rate(0.02), roomCount: count)
     }
 }
 
@@ -50,6 +53,8 @@ final class World {
     private(set) var violations: [String] = []
     private(set) var eventCount = 0
     private(set) var faults: [String: Int] = [:]
+    /// Rooms that were full at once, by node.
+    private(set) var mostFull: [NodeID: Int] = [:]
 
     private struct Connection {
         var ends: [(node: NodeID, session: SessionNumber, life: Int)]
@@ -58,9 +63,10 @@ final class World {
         var dead = false
     }
 
-    init(seed: UInt64, bug: PlantedBug? = nil) {
+    init(seed: UInt64, bug: PlantedBug? = nil, darkAndFull roomCount: Int? = nil) {
         random = SeededRandom(seed: seed)
         plan = FaultPlan.random(using: &random)
+        if let roomCount { plan.roomCount = roomCount }
         self.bug = bug
         let parsed = ["relay", "region-a", "region-b", "centre"].compactMap { NodeID($0) }
         names = parsed
@@ -68,7 +74,10 @@ final class World {
         nodes = Dictionary(uniqueKeysWithValues: parsed.map { ($0, SimulatedNode($0)) })
         relay = nodes[parsed[0]] ?? SimulatedNode(parsed[0])
         for name in names { boot(name) }
-        for leaf in routes.leaves { dial(leaf) }
+        // Dark until all that was accepted has filled every room; then one after another.
+        for (index, leaf) in routes.leaves.enumerated() {
+            at(roomCount == nil ? 0 : 3500 + 300 * Int64(index)) { [unowned self] in dial(leaf) }
+        }
         every(1000) { [unowned self] in for name in names { flush(name) } }
         every(20) { [unowned self] in inject() }
     }
@@ -157,7 +166,7 @@ final class World {
         do {
             try node.start(
                 newIncarnation: Incarnation(bits: randomID()), routes: routes, bug: bug,
-                now: Timestamp(milliseconds: now))
+                limits: .init(count: plan.roomCount, bytes: 512 << 20), now: Timestamp(milliseconds: now))
         } catch { violations.append("\(name) does not start: \(error)") }
     }
 
@@ -191,11 +200,11 @@ final class World {
     /// The relay has no room for others for a while.
     private func fillRelay() {
         met("no room")
-        relay.exchange?.mayRelay = false
+        act(relay, relay.exchange?.roomChanged(mayRelay: false, closed: relay.rooms?.closed ?? []) ?? [])
         let life = relay.life
         after(Int64.random(in: 20...900, using: &random)) { [unowned self] in
             guard relay.life == life else { return }
-            act(relay, relay.exchange?.roomAgain() ?? [])
+            act(relay, relay.exchange?.roomChanged(mayRelay: true, closed: relay.rooms?.closed ?? []) ?? [])
         }
     }
 
@@ -237,6 +246,7 @@ final class World {
                 body: EnvelopeBody(bytes: Array(repeating: UInt8(index & 255), count: size)),
                 in: transaction)
         } completion: { [unowned self] result in
+            if case .failure(let error) = result, (error as? StoreError)?.code == .full { met("room full") }
             guard case .success = result, node.life == life else { return }
             if !accepted.contains(where: { $0.origin == origin && $0.id == id }) {
                 accepted.append((origin, id, destination))
@@ -289,12 +299,13 @@ final class World {
         let jobs = Array(node.queue.prefix(64)) + node.lazy
         node.queue.removeFirst(min(64, node.queue.count))
         node.lazy = []
-        guard !jobs.isEmpty else { return }
+        guard !jobs.isEmpty, let rooms = node.rooms else { return }
         if chance(plan.crashInCommit) { return crash(node.name, "crash before commit") }
         let before = node.engine.committed
         let sealed: GroupCommit.Sealed
         do {
-            sealed = try GroupCommit.run(jobs, on: node.engine, quota: 0, now: Timestamp(milliseconds: now))
+            sealed = try GroupCommit.run(
+                jobs, on: node.engine, quota: 0, rooms: rooms, now: Timestamp(milliseconds: now))
         } catch {
             violations.append("commit of \(node.name): \(error)")
             return
@@ -318,7 +329,11 @@ final class World {
             if node.synced == nil { node.synced = before }
             after(30) { if node.life == life { node.synced = tables } }
         }
-        act(node, node.exchange?.committed(sealed.changes) ?? [])
+        let full = rooms.uses.keys.filter { !rooms.hasPlace($0, for: .people) }.count
+        mostFull[node.name] = max(mostFull[node.name] ?? 0, full)
+        let mayRelay = node.exchange?.mayRelay ?? true
+        act(node, node.exchange?.roomChanged(mayRelay: mayRelay, closed: sealed.report.closedRooms) ?? [])
+        act(node, node.exchange?.committed(sealed.report.changes) ?? [])
         for outcome in sealed.outcomes { outcome.job.completion(outcome.result) }
         if chance(plan.crashInCommit) { return crash(node.name, "crash after commit") }
         startCommit(node)
@@ -393,7 +408,8 @@ final class World {
         var frames = cutIntoFrames(bytes)
         // What TCP never does inside a connection: after it the connection does not live long. Only whole messages: that
         // fragments of two envelopes do not mix is what TLS is for.
-        if !frames.isEmpty, !frames.contains(where: { $0[$0.startIndex + 5] & FrameFlags.fragment != 0 }),
+        if !frames.isEmpty, !assembler.isInMidst,
+            !frames.contains(where: { $0[$0.startIndex + 5] & FrameFlags.fragment != 0 }),
             chance(plan.frameFault)
         {
             let index = Int.random(in: 0..<frames.count, using: &random)

@@ -56,7 +56,7 @@ package struct Inbox: Sendable {
             } else if stream.destination == .everyone {
                 try read(item, in: transaction)
                 Outbox.keep(item.bytes, as: stream, &row, in: transaction)
-            } else if mayRelay {
+            } else if mayRelay, transaction.group.rooms.hasPlace(Room(stream), for: .relay) {
                 Outbox.keep(item.bytes, as: stream, &row, in: transaction)
             } else {
                 refused.insert(stream)
@@ -176,7 +176,7 @@ package struct Inbox: Sendable {
         }
         row.begin(at: start)
         row.receivedFrom = incarnation
-        try Outbox.drop(row.ordinal, in: transaction)
+        try Outbox.delete(packsOf: start.stream, row.ordinal, in: transaction)
         transaction.group.streams.update(start.stream, row)
     }
 }
@@ -205,18 +205,6 @@ extension StreamRow {
         baseDigest = start.digest
         applied = start.base
         forwarded = start.base
-    }
-}
-
-extension Outbox {
-    /// Deletes every pack of a stream.
-    fileprivate static func drop(_ ordinal: UInt32, in transaction: borrowing WriteTransaction) throws(StoreError) {
-        var gone: [[UInt8]] = []
-        try eachPack(of: ordinal, from: 0, in: transaction) { key, _ in
-            gone.append(key)
-            return true
-        }
-        for key in gone { try transaction.delete(.outbox, key) }
     }
 }
 

@@ -52,17 +52,20 @@ extension Exchange {
         sessions[number]?.inWork = false
         switch result {
         case .success(let outcome):
-            return refused(outcome.refused, number) + submitReceived(number)
+            return refused(outcome.refused, number, isHeld: false) + submitReceived(number)
         case .failure(let error) where error.code == .full:
             let all = sessions[number].map { Set($0.expected.keys) } ?? []
-            return refused(all, number)
+            return refused(all, number, isHeld: true)
         case .failure(let error):
             return end(number, code: "store-failed", detail: error.code.rawValue)
         }
     }
 
-    /// No room for these: what was sent beyond the last durable one must be sent again, once there is credit.
-    private mutating func refused(_ streams: Set<StreamID>, _ number: SessionNumber) -> [ExchangeAction] {
+    /// No room for these: what was sent beyond the last durable one must be sent again, once there is credit. A room that
+    /// has opened since gives it at once.
+    private mutating func refused(
+        _ streams: Set<StreamID>, _ number: SessionNumber, isHeld: Bool
+    ) -> [ExchangeAction] {
         guard !streams.isEmpty else { return [] }
         var acks: [Ack] = []
         for stream in streams.sorted() {
@@ -70,7 +73,7 @@ extension Exchange {
             let row = rows[stream] ?? StreamRow(ordinal: 0)
             sessions[number]?.expected[stream] = row.last + 1
             sessions[number]?.awaitingResend.insert(stream)
-            acks.append(ack(stream, row, resend: true))
+            acks.append(ack(stream, row, resend: true, isHeld: isHeld))
         }
         let left = sessions[number]?.pending.reduce(0) { $0 + $1.bytes.count } ?? 0
         sessions[number]?.pendingBytes = left
@@ -79,13 +82,22 @@ extension Exchange {
         return [.send(number, bytes)]
     }
 
-    /// There is room again: whoever was refused, or only told that there is no credit, may go on.
-    package mutating func roomAgain() -> [ExchangeAction] {
-        mayRelay = true
+    /// Room has been used up or has come back: whoever was refused, or only told that there is no credit, may go on.
+    package mutating func roomChanged(mayRelay: Bool, closed: Set<Room>) -> [ExchangeAction] {
+        let everywhere = mayRelay && !self.mayRelay
+        let opened = closedRooms.subtracting(closed)
+        self.mayRelay = mayRelay
+        closedRooms = closed
+        guard everywhere || !opened.isEmpty else { return [] }
         var actions: [ExchangeAction] = []
-        let passing = rows.keys.filter { $0.origin != node && $0.destination != node && $0.destination != .everyone }
         for (number, session) in sessions.sorted(by: { $0.key < $1.key }) where session.phase == .running {
-            let held = session.awaitingResend.union(passing.filter { previousHop(of: $0) == session.peer })
+            var held = everywhere ? session.awaitingResend : session.awaitingResend.filter { opened.contains(Room($0)) }
+            for stream in rows.keys where everywhere || opened.contains(Room(stream)) {
+                guard stream.origin != node, stream.destination != node, stream.destination != .everyone else {
+                    continue
+                }
+                if previousHop(of: stream) == session.peer { held.insert(stream) }
+            }
             guard !held.isEmpty else { continue }
             let acks = held.sorted().map { ack($0, rows[$0] ?? StreamRow(ordinal: 0)) }
             var bytes: [UInt8] = []

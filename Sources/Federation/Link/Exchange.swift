@@ -31,7 +31,9 @@ package struct Exchange: Sendable {
     var pendingForwarded: [Incarnation: [StreamID: UInt64]] = [:]
     var bookkeepingInWork = false
     /// False while envelopes of others find no room here.
-    package var mayRelay = true
+    package internal(set) var mayRelay = true
+    /// Rooms that are full: what goes there is not taken from others.
+    var closedRooms: Set<Room> = []
     /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
     package internal(set) var isRewound = false
     /// By origin and destination; only ways that the topology has.
@@ -196,12 +198,16 @@ package struct Exchange: Sendable {
         if durable > change.row.forwarded { pendingForwarded[life, default: [:]][change.id] = durable }
     }
 
-    func ack(_ stream: StreamID, _ row: StreamRow, resend: Bool = false) -> Ack {
+    /// - Parameters:
+    ///   - resend: what was sent beyond is not here.
+    ///   - isHeld: no credit, whatever room there is.
+    func ack(_ stream: StreamID, _ row: StreamRow, resend: Bool = false, isHeld: Bool = false) -> Ack {
         let open =
             stream.destination == node
-            ? row.rejections.count < Inbox.mostRejections : mayRelay || stream.destination == .everyone
+            ? row.rejections.count < Inbox.mostRejections
+            : stream.destination == .everyone || mayRelay && !closedRooms.contains(Room(stream))
         return Ack(
-            stream: stream, through: row.last, credit: row.last + (open && !resend ? Exchange.window : 0),
+            stream: stream, through: row.last, credit: row.last + (open && !isHeld ? Exchange.window : 0),
             resend: resend)
     }
 

@@ -35,7 +35,7 @@ package final class LinkLoop: @unchecked Sendable {
     }
 
     enum Inbound {
-        case committed([StreamChange], share: Int)
+        case committed(CommitReport)
         case workDone(WorkTag, Result<ExchangeOutcome, StoreError>)
         case ask(@Sendable (borrowing Exchange) -> Void)
         case stop
@@ -147,9 +147,7 @@ package final class LinkLoop: @unchecked Sendable {
     }
 
     /// For the store's observer: what a durable commit has changed.
-    package func committed(_ changes: [StreamChange], share: Int) {
-        post(.committed(changes, share: share))
-    }
+    package func committed(_ report: CommitReport) { post(.committed(report)) }
 
     private func post(_ event: Inbound) {
         let wasEmpty = inbound.changeQuietly { queue in
@@ -204,7 +202,7 @@ package final class LinkLoop: @unchecked Sendable {
         }
         for event in events {
             switch event {
-            case .committed(let changes, let share): committedHere(changes, share)
+            case .committed(let report): committedHere(report)
             case .workDone(let tag, let result):
                 act(exchange.workDone(tag, result))
                 if case .receive(let number) = tag { readOn(number) }
@@ -214,13 +212,11 @@ package final class LinkLoop: @unchecked Sendable {
         }
     }
 
-    private func committedHere(_ changes: [StreamChange], _ share: Int) {
-        if share >= WritePurpose.relay.share {
-            exchange.mayRelay = false
-        } else if !exchange.mayRelay, share < 85 {
-            act(exchange.roomAgain())
-        }
-        act(exchange.committed(changes))
+    private func committedHere(_ report: CommitReport) {
+        var mayRelay = exchange.mayRelay
+        if report.share >= WritePurpose.relay.share { mayRelay = false } else if report.share < 85 { mayRelay = true }
+        act(exchange.roomChanged(mayRelay: mayRelay, closed: report.closedRooms))
+        act(exchange.committed(report.changes))
     }
 
     private func tick(_ now: Int64) {

@@ -15,6 +15,7 @@ package struct Outbox: Sender {
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let stream = StreamID(origin: node, incarnation: incarnation, destination: destination, lane: kind.lane)
+        try transaction.group.rooms.require(Room(stream), for: transaction.group.purpose)
         var row = try transaction.group.streams.open(stream, in: transaction)
         let header = EnvelopeHeader(
             stream: stream, position: row.last + 1, kind: kind, id: id, created: transaction.now,
@@ -49,14 +50,25 @@ package struct Outbox: Sender {
         let through = min(position, row.last)
         row.baseDigest = try digest(through: through, of: row, in: transaction)
         row.base = through
-        var gone: [[UInt8]] = []
-        try eachPack(of: row.ordinal, from: 0, in: transaction) { key, pack in
-            guard pack.last <= through else { return false }
-            gone.append(key)
+        try delete(packsOf: stream, row.ordinal, in: transaction) { $0.last <= through }
+        transaction.group.streams.update(stream, row)
+    }
+
+    /// Deletes packs of a stream, from the first on, as long as `condition` holds.
+    static func delete(
+        packsOf stream: StreamID, _ ordinal: UInt32, in transaction: borrowing WriteTransaction,
+        while condition: (Pack) -> Bool = { _ in true }
+    ) throws(StoreError) {
+        var gone: [(key: [UInt8], bytes: Int)] = []
+        try eachPack(of: ordinal, from: 0, in: transaction) { key, pack in
+            guard condition(pack) else { return false }
+            gone.append((key, pack.roomBytes))
             return true
         }
-        for key in gone { try transaction.delete(.outbox, key) }
-        transaction.group.streams.update(stream, row)
+        for (key, bytes) in gone {
+            try transaction.delete(.outbox, key)
+            transaction.group.streams.released(bytes, of: stream)
+        }
     }
 
     /// The running digest through a position between the row's base and its last.

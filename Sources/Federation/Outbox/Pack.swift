@@ -6,6 +6,8 @@
 package struct Pack: Sendable {
     package static let maximumCount = 16
     package static let maximumBytes = 64 * 1024
+    /// Digest and count.
+    static let headBytes = 34
 
     package var first: UInt64
     package var digestBefore: Digest32
@@ -18,6 +20,8 @@ package struct Pack: Sendable {
     }
 
     package var count: Int { ends.count }
+    /// What it counts for in its room: its value without the head.
+    var roomBytes: Int { envelopes.count + 4 * ends.count }
     /// Position of the last envelope; one below `first` while empty.
     package var last: UInt64 { first + UInt64(ends.count) - 1 }
 

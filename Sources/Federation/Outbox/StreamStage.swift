@@ -12,11 +12,15 @@ final class StreamStage {
         case opened
         case row(Int, StreamRow, changed: Bool)
         case appended(Int)
+        case room(Room, count: Int, bytes: Int)
     }
 
     private var entries: [Entry] = []
     private var places: [StreamID: Int] = [:]
     private var journal: [Undo] = []
+    private let rooms: RoomLedger
+
+    init(rooms: RoomLedger) { self.rooms = rooms }
 
     var mark: Int { journal.count }
 
@@ -33,6 +37,7 @@ final class StreamStage {
                 let pack = entries[place].packs.count - 1
                 entries[place].packs[pack].removeLast()
                 if entries[place].packs[pack].count == 0 { entries[place].packs.removeLast() }
+            case .room(let room, let count, let bytes): rooms.add(room, count: -count, bytes: -bytes)
             }
         }
     }
@@ -63,7 +68,10 @@ final class StreamStage {
     func update(_ id: StreamID, _ row: StreamRow) {
         guard let place = places[id] else { preconditionFailure("a stream is read before it is changed") }
         guard entries[place].row != row else { return }
-        journal.append(.row(place, entries[place].row, changed: entries[place].changed))
+        let old = entries[place].row
+        journal.append(.row(place, old, changed: entries[place].changed))
+        let kept = Int(clamping: row.last - row.base) - Int(clamping: old.last - old.base)
+        if kept != 0 { use(id, count: kept) }
         entries[place].row = row
         entries[place].changed = true
     }
@@ -78,13 +86,26 @@ final class StreamStage {
         }
         entries[place].packs[entries[place].packs.count - 1].append(bytes)
         journal.append(.appended(place))
+        use(id, bytes: bytes.count + 4)
+    }
+
+    /// Packs of the stream were deleted from the table.
+    func released(_ bytes: Int, of id: StreamID) { use(id, bytes: -bytes) }
+
+    private func use(_ id: StreamID, count: Int = 0, bytes: Int = 0) {
+        rooms.add(Room(id), count: count, bytes: bytes)
+        journal.append(.room(Room(id), count: count, bytes: bytes))
     }
 
     /// Writes packs and changed rows. Returns the rows that changed, for whoever follows the streams.
     func seal(_ writer: any EngineWriter) throws(StoreError) -> [StreamChange] {
         var changes: [StreamChange] = []
         for entry in entries {
-            for pack in entry.packs where pack.last > entry.row.base {
+            for pack in entry.packs {
+                guard pack.last > entry.row.base else {
+                    released(pack.roomBytes, of: entry.id)
+                    continue
+                }
                 let key = Pack.key(entry.row.ordinal, pack.first)
                 try writer.put(.outbox, key.span.bytes, pack.encoded().span.bytes)
             }

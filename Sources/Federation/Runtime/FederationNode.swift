@@ -55,12 +55,10 @@ package final class FederationNode: Sendable {
         try requirePins(of: topology, pins)
         let context = try folder.context(settings, pins: pins)
         let links = LateLinks()
-        let quota = settings.quotaBytes ?? Store.defaultQuota
         let store = try Store.open(
-            directory: folder.storeFolder, tables: tables, quota: quota,
-            reserve: settings.reserveBytes ?? StoreWriter.defaultReserve,
+            directory: folder.storeFolder, tables: tables, limits: settings.limits,
             newIncarnation: Incarnation(bits: Random.id128()),
-            observer: { changes, used in links.tell(changes, used) })
+            observer: { links.tell($0) })
         let outbox = Outbox(node: id, incarnation: store.incarnation, topologyVersion: topology.version)
         let configuration = LinkLoop.Configuration(
             node: id, topology: topology, context: context, log: log)
@@ -108,8 +106,6 @@ package final class FederationNode: Sendable {
     private final class LateLinks: Sendable {
         private let loop = Monitor<LinkLoop?>(nil)
         func set(_ loop: LinkLoop) { self.loop.changeQuietly { $0 = loop } }
-        func tell(_ changes: [StreamChange], _ share: Int) {
-            loop.changeQuietly { $0 }?.committed(changes, share: share)
-        }
+        func tell(_ report: CommitReport) { loop.changeQuietly { $0 }?.committed(report) }
     }
 }

@@ -2,9 +2,16 @@
 /// its own share back out.
 package final class CommitGroup {
     package let now: Timestamp
-    let streams = StreamStage()
+    let streams: StreamStage
+    let rooms: RoomLedger
+    /// Of the job that is being done.
+    var purpose = WritePurpose.essential
 
-    init(now: Timestamp) { self.now = now }
+    init(now: Timestamp, rooms: RoomLedger) {
+        self.now = now
+        self.rooms = rooms
+        streams = StreamStage(rooms: rooms)
+    }
 
     func mark() -> Int { streams.mark }
 
@@ -19,7 +26,9 @@ package enum WritePurpose: Sendable {
     case relay
     /// Envelopes for this node: up to 95 %.
     case delivery
-    /// Receipts, acknowledgements, people's work, administration: what empties the store, whatever the quota.
+    /// People's work: whatever the quota of the store, but in rooms that have a place.
+    case people
+    /// Receipts, acknowledgements, administration: what empties the store, whatever the quota.
     case essential
 
     /// Hundredths of the quota.
@@ -28,7 +37,16 @@ package enum WritePurpose: Sendable {
         case .intake: 80
         case .relay: 90
         case .delivery: 95
-        case .essential: .max
+        case .people, .essential: .max
+        }
+    }
+
+    /// Hundredths of a room in which what is sent must find its place.
+    var roomShare: Int {
+        switch self {
+        case .intake, .people: 80
+        case .relay: RoomLedger.closesAt
+        case .delivery, .essential: .max
         }
     }
 }
@@ -57,35 +75,57 @@ package struct WriteJob {
     }
 }
 
+/// What a durable commit has changed, for whoever follows the streams.
+package struct CommitReport: Sendable {
+    package var changes: [StreamChange]
+    /// Hundredths of the quota in use after it; 100 also when the disk is low.
+    package var share: Int
+    /// Rooms in which payload of others finds no place.
+    package var closedRooms: Set<Room>
+}
+
+/// How much a store may hold.
+package struct StoreLimits: Sendable {
+    /// Bytes in pages that hold data; 0 means none.
+    package var quota = 64 << 30
+    /// Bytes of the disk that are kept written ahead, so that no commit meets a full one; 0 means none. When they cannot
+    /// be had, only what empties the store goes on, and lives on them.
+    package var reserve = 16 << 20
+    package var rooms = RoomLedger.Limits.usual
+
+    package init() {}
+}
+
 /// Runs jobs as one durable commit: the only place where the store is written.
 package enum GroupCommit {
     /// What a group has done, to be told once it is durable.
     package struct Sealed {
-        package var changes: [StreamChange]
+        package var report: CommitReport
         package var outcomes: [(job: WriteJob, result: Result<Void, any Error>)]
-        /// Hundredths of the quota in use after it; 100 also when the disk is low.
-        package var share: Int
         /// How many of the jobs, from the front, it took.
         package var taken: Int
     }
 
     /// - Parameters:
     ///   - quota: bytes of the store's pages; 0 means none.
+    ///   - rooms: what the rooms hold, brought up to date; by default nothing is limited.
     ///   - isDiskLow: as if the quota were used up.
     ///   - mayGoOn: asked after each job; false leaves those after it to the next group.
     /// - Throws: when the commit failed. Then nothing is known to be durable and the process must end.
     package static func run(
-        _ jobs: [WriteJob], on engine: any StorageEngine, quota: Int, isDiskLow: Bool = false, now: Timestamp,
-        mayGoOn: () -> Bool = { true }
+        _ jobs: [WriteJob], on engine: any StorageEngine, quota: Int,
+        rooms: RoomLedger = RoomLedger(limits: .init(count: .max >> 8, bytes: .max)), isDiskLow: Bool = false,
+        now: Timestamp, mayGoOn: () -> Bool = { true }
     ) throws(StoreError) -> Sealed {
         let writer = try engine.beginWrite()
         defer { writer.end() }
-        let group = CommitGroup(now: now)
+        let group = CommitGroup(now: now, rooms: rooms)
         let transaction = WriteTransaction(writer, group)
         let used = try writer.usedBytes()
         var outcomes: [(job: WriteJob, result: Result<Void, any Error>)] = []
         for job in jobs {
-            if isDiskLow, job.purpose != .essential {
+            group.purpose = job.purpose
+            if isDiskLow, job.purpose.share < .max {
                 outcomes.append((job, .failure(StoreError.diskLow)))
             } else if quota > 0, used / max(1, quota / 100) >= job.purpose.share {
                 outcomes.append((job, .failure(StoreError.full(used: used, quota: quota))))
@@ -107,7 +147,10 @@ package enum GroupCommit {
         let changes = try group.streams.seal(writer)
         let share = isDiskLow ? 100 : quota > 0 ? try writer.usedBytes() / max(1, quota / 100) : 0
         try writer.commit()
-        return Sealed(changes: changes, outcomes: outcomes, share: share, taken: outcomes.count)
+        rooms.settle()
+        return Sealed(
+            report: CommitReport(changes: changes, share: share, closedRooms: rooms.closed), outcomes: outcomes,
+            taken: outcomes.count)
     }
 }
 

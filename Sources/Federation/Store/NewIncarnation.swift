@@ -87,6 +87,7 @@ package enum NewIncarnation {
                 }
             }
             try transaction.delete(.outbox, key)
+            // Nobody follows the rooms here: whoever opens the store counts anew.
             if rest.count > 0 { try transaction.put(.outbox, key, rest.encoded()) }
         }
         row.last = kept

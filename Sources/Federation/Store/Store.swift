@@ -5,8 +5,6 @@ import Glibc
 package final class Store: Sendable {
     /// The format that this software writes. A newer one is refused as `store-newer`.
     package static let format: UInt64 = 1
-    /// Bytes, unless the node's settings say otherwise.
-    package static let defaultQuota = 64 << 30
 
     package let engine: any StorageEngine
     package let writer: StoreWriter
@@ -23,13 +21,11 @@ package final class Store: Sendable {
     /// Opens the store in a folder, which is made when it is missing, and takes it for this process alone.
     /// - Parameters:
     ///   - tables: the domain's tables, beside the exchange's own.
-    ///   - reserve: bytes of the disk that are kept written ahead.
     ///   - newIncarnation: drawn for a store that is new.
     package static func open(
-        directory: String, tables: [Table], quota: Int = defaultQuota, reserve: Int = StoreWriter.defaultReserve,
-        newIncarnation: Incarnation,
+        directory: String, tables: [Table], limits: StoreLimits = StoreLimits(), newIncarnation: Incarnation,
         clock: @escaping @Sendable () -> Timestamp = Clocks.wall,
-        observer: @escaping @Sendable ([StreamChange], _ share: Int) -> Void = { _, _ in },
+        observer: @escaping @Sendable (CommitReport) -> Void = { _ in },
         commitFailed: @escaping @Sendable (StoreError) -> Never = Store.endProcess
     ) throws(StoreError) -> Store {
         if mkdir(directory, 0o700) != 0 && errno != EEXIST {
@@ -40,22 +36,24 @@ package final class Store: Sendable {
         let lock = try StoreLock(directory: directory)
         let engine = try LMDBEngine(directory: directory, tables: Table.exchange + tables)
         return try open(
-            engine: engine, lock: lock, quota: quota, newIncarnation: newIncarnation, clock: clock, observer: observer,
-            reserve: reserve, commitFailed: commitFailed)
+            engine: engine, lock: lock, limits: limits, newIncarnation: newIncarnation, clock: clock,
+            observer: observer, commitFailed: commitFailed)
     }
 
     /// The same over an engine that is open already.
     package static func open(
-        engine: any StorageEngine, lock: StoreLock? = nil, quota: Int = 0, newIncarnation: Incarnation,
+        engine: any StorageEngine, lock: StoreLock? = nil, limits: StoreLimits = StoreLimits(),
+        newIncarnation: Incarnation,
         clock: @escaping @Sendable () -> Timestamp = Clocks.wall,
-        observer: @escaping @Sendable ([StreamChange], _ share: Int) -> Void = { _, _ in },
-        reserve: Int = 0,
+        observer: @escaping @Sendable (CommitReport) -> Void = { _ in },
         commitFailed: @escaping @Sendable (StoreError) -> Never = Store.endProcess
     ) throws(StoreError) -> Store {
         let incarnation = try Startup.run(on: engine, newIncarnation: newIncarnation, now: clock())
+        let rooms = try Store.read(engine) { transaction throws(StoreError) in
+            try RoomLedger(limits: limits.rooms, in: transaction)
+        }
         let writer = StoreWriter(
-            engine: engine, quota: quota, clock: clock, observer: observer, reserve: reserve,
-            commitFailed: commitFailed)
+            engine: engine, limits: limits, rooms: rooms, clock: clock, observer: observer, commitFailed: commitFailed)
         return Store(engine: engine, writer: writer, incarnation: incarnation, lock: lock)
     }
 

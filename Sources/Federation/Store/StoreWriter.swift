@@ -9,34 +9,29 @@ package final class StoreWriter: Sendable {
     }
 
     package static let maximumRecords = 256
-    /// Bytes of the disk that are written ahead, unless the node's settings say otherwise: when they cannot be had, only
-    /// what empties the store goes on, and lives on them. A commit that meets a full disk ends the process.
-    package static let defaultReserve = 16 << 20
-
     private let engine: any StorageEngine
-    private let quota: Int
+    private let limits: StoreLimits
+    private let rooms: RoomLedger
     private let clock: @Sendable () -> Timestamp
     private let state: Monitor<State>
-    private let observer: @Sendable ([StreamChange], _ share: Int) -> Void
-    private let reserve: Int
+    private let observer: @Sendable (CommitReport) -> Void
     private let commitFailed: @Sendable (StoreError) -> Never
 
     /// - Parameters:
-    ///   - quota: bytes; 0 means none.
-    ///   - reserve: bytes that are kept written ahead; 0 means none.
+    ///   - rooms: what the rooms hold now.
     ///   - observer: told on the writer's thread what each durable commit changed, before its submitters are.
     ///   - commitFailed: a failed commit leaves it unknown what is durable: the process must end.
     package init(
-        engine: any StorageEngine, quota: Int, clock: @escaping @Sendable () -> Timestamp,
-        observer: @escaping @Sendable ([StreamChange], _ share: Int) -> Void = { _, _ in },
-        reserve: Int = 0,
+        engine: any StorageEngine, limits: StoreLimits, rooms: RoomLedger,
+        clock: @escaping @Sendable () -> Timestamp,
+        observer: @escaping @Sendable (CommitReport) -> Void = { _ in },
         commitFailed: @escaping @Sendable (StoreError) -> Never
     ) {
         self.engine = engine
-        self.quota = quota
+        self.limits = limits
+        self.rooms = rooms
         self.clock = clock
         self.observer = observer
-        self.reserve = reserve
         self.commitFailed = commitFailed
         state = Monitor(State())
         Threads.start("store-writer") { self.run() }
@@ -101,12 +96,14 @@ package final class StoreWriter: Sendable {
     private func commit(_ jobs: [WriteJob]) {
         do {
             let deadline = Clocks.monotonicMicroseconds() + 2_000
-            let isDiskLow = reserve > 0 && !engine.keepReserve(reserve)
-            let sealed = try GroupCommit.run(jobs, on: engine, quota: quota, isDiskLow: isDiskLow, now: clock()) {
+            let isDiskLow = limits.reserve > 0 && !engine.keepReserve(limits.reserve)
+            let sealed = try GroupCommit.run(
+                jobs, on: engine, quota: limits.quota, rooms: rooms, isDiskLow: isDiskLow, now: clock()
+            ) {
                 Clocks.monotonicMicroseconds() < deadline
             }
             if sealed.taken < jobs.count { state.change { $0.urgent.insert(contentsOf: jobs[sealed.taken...], at: 0) } }
-            observer(sealed.changes, sealed.share)
+            observer(sealed.report)
             for outcome in sealed.outcomes { outcome.job.completion(outcome.result) }
         } catch {
             commitFailed(error)

@@ -11,6 +11,9 @@ package struct NodeSettings: TrustRecord, Equatable {
     package var quotaBytes: Int?
     /// Bytes of the disk that are kept written ahead of what the store uses; absent: 16 MiB.
     package var reserveBytes: Int?
+    /// Envelopes and bytes that may wait for one destination in one lane; absent: 65,536 and 512 MiB.
+    package var laneQuotaCount: Int?
+    package var laneQuotaBytes: Int?
     /// Ports on loopback of the operators' and the channels' listener; absent: 7411 and 7412, 0: any that is free.
     package var operatorsPort: UInt16?
     package var publicPort: UInt16?
@@ -25,6 +28,17 @@ package struct NodeSettings: TrustRecord, Equatable {
             operatorsPort = 0
             publicPort = 0
         }
+    }
+}
+
+extension NodeSettings {
+    package var limits: StoreLimits {
+        var limits = StoreLimits()
+        limits.quota = quotaBytes ?? limits.quota
+        limits.reserve = reserveBytes ?? limits.reserve
+        limits.rooms.count = laneQuotaCount ?? limits.rooms.count
+        limits.rooms.bytes = laneQuotaBytes ?? limits.rooms.bytes
+        return limits
     }
 }
 

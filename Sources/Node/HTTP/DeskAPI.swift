@@ -321,7 +321,7 @@ struct OperatorAPI {
                 _ = try door.person(token)
                 let act = try JSONBody.decode(Act.self, from: request.body.isEmpty ? Array("{}".utf8) : request.body)
                 let id = try request.parameters["id"].map { text in try OperatorAPI.id(text) }
-                door.perform(.essential, request, responder) { transaction in
+                door.perform(.people, request, responder) { transaction in
                     "operator/" + (try OperatorAPI.person(token, in: transaction)).name
                 } _: { transaction in
                     let person = try OperatorAPI.person(token, in: transaction)

@@ -1,0 +1,106 @@
+/// Where envelopes wait for one destination in one lane, whoever sent them.
+package struct Room: Sendable, Hashable, Comparable, CustomStringConvertible {
+    package var destination: NodeID
+    package var lane: Lane
+
+    package init(_ stream: StreamID) {
+        destination = stream.destination
+        lane = stream.lane
+    }
+
+    package var description: String { "\(destination) (\(lane))" }
+
+    package static func < (left: Room, right: Room) -> Bool {
+        (left.destination, left.lane) < (right.destination, right.lane)
+    }
+}
+
+/// What each room of a store holds, and how much it may: so that one destination that is dark for weeks takes nothing
+/// from the others. It follows the writer's transactions; a store that is opened counts anew.
+///
+/// What is published for every node is one log and takes no room. What ends a message's journey is never refused.
+package final class RoomLedger: @unchecked Sendable {
+    // Safe because: once the store is open, only the writer's thread touches it.
+
+    package struct Limits: Sendable {
+        package var count: Int
+        package var bytes: Int
+
+        package static let usual = Limits(count: 65_536, bytes: 512 << 20)
+
+        package init(count: Int, bytes: Int) {
+            self.count = count
+            self.bytes = bytes
+        }
+    }
+
+    package struct Use: Sendable, Hashable {
+        package var count = 0
+        package var bytes = 0
+    }
+
+    /// Hundredths at which a room is closed for payload of others, and at which it is open again. What is in the lane of
+    /// control may use all of it.
+    static let closesAt = 90
+    static let opensAt = 80
+
+    private let limits: Limits
+    private(set) var uses: [Room: Use] = [:]
+    /// Rooms in which payload of others finds no place.
+    private(set) var closed: Set<Room> = []
+
+    package init(limits: Limits) { self.limits = limits }
+
+    /// Counts what a store holds.
+    package init<Transaction: Readable & ~Copyable>(
+        limits: Limits, in transaction: borrowing Transaction
+    ) throws(StoreError) {
+        self.limits = limits
+        var bytes: [UInt32: Int] = [:]
+        try transaction.scan(.outbox, from: []) { key, value in
+            var reader = ByteReader(Array(key))
+            if let ordinal = try? reader.number(UInt32.self) {
+                bytes[ordinal, default: 0] += value.byteCount - Pack.headBytes
+            }
+            return true
+        }
+        for change in try Sessions.streams(in: transaction) {
+            add(
+                Room(change.id), count: Int(clamping: change.row.last - change.row.base),
+                bytes: bytes[change.row.ordinal] ?? 0)
+        }
+        settle()
+    }
+
+    func add(_ room: Room, count: Int = 0, bytes: Int = 0) {
+        guard room.destination != .everyone else { return }
+        uses[room, default: Use()].count += count
+        uses[room, default: Use()].bytes += bytes
+    }
+
+    /// Hundredths of the room in use, by number or by bytes, whichever is more.
+    func share(_ room: Room) -> Int {
+        guard let use = uses[room] else { return 0 }
+        return max(use.count * 100 / max(1, limits.count), use.bytes / max(1, limits.bytes / 100))
+    }
+
+    func hasPlace(_ room: Room, for purpose: WritePurpose) -> Bool {
+        share(room) < (room.lane == .control ? max(100, purpose.roomShare) : purpose.roomShare)
+    }
+
+    /// After a commit: which rooms are closed now.
+    func settle() {
+        for room in closed where share(room) < RoomLedger.opensAt { closed.remove(room) }
+        for room in uses.keys where !hasPlace(room, for: .relay) { closed.insert(room) }
+        for (room, use) in uses where use == Use() { uses[room] = nil }
+    }
+
+    func require(_ room: Room, for purpose: WritePurpose) throws(StoreError) {
+        guard !hasPlace(room, for: purpose) else { return }
+        let use = uses[room] ?? Use()
+        throw StoreError(
+            .full, "\(use.count) envelopes with \(use.bytes >> 10) KiB wait for \(room): its room is used up",
+            remedy: "see why \(room.destination) takes nothing, or raise laneQuotaCount and laneQuotaBytes in node.json"
+        )
+    }
+}
