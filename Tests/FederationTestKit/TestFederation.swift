@@ -65,9 +65,11 @@ package final class TestFederation {
     package func place(_ name: String) -> NodeFolder { NodeFolder(folder.path + "/" + name) }
 
     /// Starts a node; one that listens keeps its port over restarts.
+    /// - Parameter port: what it dials instead of the others' own port: a line of the test's.
     @discardableResult
-    package func start(_ name: String, tables: [Table] = []) throws -> FederationNode {
-        try Files.write(Array(topologyText(ports).utf8), to: place(name).topologyFile)
+    package func start(_ name: String, tables: [Table] = [], dialling port: UInt16? = nil) throws -> FederationNode {
+        let dialled = port.map { port in ports.mapValues { _ in port } } ?? ports
+        try Files.write(Array(topologyText(dialled).utf8), to: place(name).topologyFile)
         let log = log
         let node = try FederationNode.open(
             place(name), tables: tables,

@@ -140,10 +140,15 @@ struct FrameTests {
 
     @Test("What contradicts itself closes the session")
     func contradictions() {
-        let foreign = FrameTests.stream(FrameTests.here, FrameTests.peer)
+        let theirs = FrameTests.stream(FrameTests.peer, FrameTests.here)
+        // Of this life of the store, which has sent nothing yet.
+        let unsent = StreamID(
+            origin: FrameTests.here, incarnation: Incarnation(bits: ID128(high: 9, low: 9)),
+            destination: FrameTests.peer, lane: .bulk)
         let cases: [(FrameKind, [UInt8], String)] = [
             (.hello, [], "hello-twice"), (.ack, [0, 0, 0, 1], "message-malformed"),
-            (.ack, LinkCodec.acks([Ack(stream: foreign, through: 5, credit: 9, resend: false)]), "ack-wrong-stream"),
+            (.ack, LinkCodec.acks([Ack(stream: unsent, through: 5, credit: 9, resend: false)]), "ack-wrong-stream"),
+            (.ack, LinkCodec.acks([Ack(stream: theirs, through: 5, credit: 9, resend: false)]), "ack-wrong-stream"),
             (
                 .receipt,
                 LinkCodec.receipts([

@@ -108,6 +108,24 @@ struct HostilePeerTests {
         #expect(try credit(exchange.roomChanged(mayRelay: true, closed: [])) == 11 + Exchange.window)
     }
 
+    @Test("Room that comes back after the hello has gone is told, though the peer has not answered yet")
+    func roomWhileGreeting() throws {
+        var row = StreamRow(ordinal: 1)
+        row.last = 10
+        let stream = FrameTests.stream(FrameTests.peer, FrameTests.other)
+        var exchange = Exchange(
+            node: FrameTests.here, incarnation: Incarnation(bits: ID128(high: 9, low: 9)), routes: Star(),
+            rows: [StreamChange(id: stream, row: row)], peers: [])
+        _ = exchange.roomChanged(mayRelay: true, closed: [Room(stream)])
+        _ = exchange.sessionOpened(1, peer: FrameTests.peer, dialled: true)
+        #expect(exchange.roomChanged(mayRelay: true, closed: []).count == 1)
+        // Of a stream that this store has forgotten it may hear; of one that does not go to the peer it may not.
+        let forgotten = FrameTests.stream(FrameTests.here, FrameTests.peer)
+        let acks = LinkCodec.acks([Ack(stream: forgotten, through: 5, credit: 9, resend: false)])
+        var (running, _) = met()
+        #expect(closed(arrive(.ack, acks, &running)) == nil)
+    }
+
     @Test("Receipts of streams that it has invented do not grow without end, and lock nobody else out")
     func inventedStreams() throws {
         var (exchange, _) = met()

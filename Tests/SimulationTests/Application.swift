@@ -23,7 +23,13 @@ final class CountingApplication: Application {
 
     init(bug: PlantedBug?) { self.bug = bug }
 
+    /// Called when a message takes effect for the first time.
+    nonisolated(unsafe) private var watched: [ID128: () -> Void] = [:]
+
+    func watch(_ id: ID128, _ body: @escaping () -> Void) { watched[id] = body }
+
     func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
+        watched.removeValue(forKey: envelope.header.id)?()
         if bug == .dedupByIDOnly, !seen.insert(envelope.header.id).inserted { return }
         if envelope.header.stream.destination == .everyone {
             // What is published comes in order, whatever happens on the way.

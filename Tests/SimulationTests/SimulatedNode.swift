@@ -20,6 +20,7 @@ final class SimulatedNode {
     var outbox: Outbox?
     var incarnation: Incarnation?
     var rooms: RoomLedger?
+    var application: CountingApplication?
     var queue: [WriteJob] = []
     var lazy: [WriteJob] = []
     var committing = false
@@ -35,7 +36,9 @@ final class SimulatedNode {
     {
         let incarnation = try Startup.run(on: engine, newIncarnation: newIncarnation, now: now)
         self.incarnation = incarnation
-        inbox = Inbox(node: name, application: CountingApplication(bug: bug))
+        let application = CountingApplication(bug: bug)
+        self.application = application
+        inbox = Inbox(node: name, application: application)
         outbox = Outbox(node: name, incarnation: incarnation, topologyVersion: 1)
         rooms = try Store.read(engine) { transaction throws(StoreError) in
             try RoomLedger(limits: limits, in: transaction)

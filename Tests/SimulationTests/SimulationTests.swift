@@ -31,7 +31,9 @@ struct SimulationTests {
 
     @Test("Every room full in both directions still drains", arguments: 1...12 as ClosedRange<UInt64>)
     func full(seed: UInt64) {
-        let world = World(seed: seed, darkAndFull: 3)
+        // Dark until all that was accepted has filled every room; then one after another.
+        let scene = Scene(roomCount: 3, linkedAt: ["region-a": 3500, "region-b": 3800, "centre": 4100])
+        let world = World(seed: seed, scene: scene)
         world.run(messages: 400)
         for violation in world.violations.prefix(4) { Issue.record("seed \(seed): \(violation)") }
         // Each of the three has two others, in the lanes of appeals and of control; the relay has three others.

@@ -25,6 +25,20 @@ struct FaultPlan {
     }
 }
 
+/// What a world is made of, when it is not the usual one.
+struct Scene {
+    /// Whom the relay stands between; the last one publishes.
+    var leaves = ["region-a", "region-b", "centre"]
+    /// Envelopes that a destination's lane may hold at a node; nil: by the plan.
+    var roomCount: Int?
+    /// Virtual milliseconds at which a leaf first finds the relay; absent: at once.
+    var linkedAt: [String: Int64] = [:]
+    /// Bytes a millisecond of a leaf's line; absent: as many as there are.
+    var line: [String: Int64] = [:]
+    /// Nothing goes wrong but what the scene says.
+    var isCalm = false
+}
+
 /// Two regions, a relay and a centre on virtual clock, network and disk. One seed replays everything.
 final class World {
     typealias Event = () -> Void
@@ -39,6 +53,8 @@ final class World {
     private let nodes: [NodeID: SimulatedNode]
     private let names: [NodeID]
     private let bug: PlantedBug?
+    private let scene: Scene
+    private var pumpsWaiting: Set<SessionNumber> = []
     private var connections: [Int: Connection] = [:]
     private var nextConnection = 0
     private var nextSession: SessionNumber = 0
@@ -55,6 +71,8 @@ final class World {
     private(set) var faults: [String: Int] = [:]
     /// Rooms that were full at once, by node.
     private(set) var mostFull: [NodeID: Int] = [:]
+    /// Milliseconds from the wish to send to the effect, by message.
+    private(set) var latency: [ID128: Int64] = [:]
 
     private struct Connection {
         var ends: [(node: NodeID, session: SessionNumber, life: Int)]
@@ -63,20 +81,21 @@ final class World {
         var dead = false
     }
 
-    init(seed: UInt64, bug: PlantedBug? = nil, darkAndFull roomCount: Int? = nil) {
+    init(seed: UInt64, bug: PlantedBug? = nil, scene: Scene = Scene()) {
         random = SeededRandom(seed: seed)
         plan = FaultPlan.random(using: &random)
-        if let roomCount { plan.roomCount = roomCount }
+        if scene.isCalm { plan = FaultPlan() }
+        if let roomCount = scene.roomCount { plan.roomCount = roomCount }
+        self.scene = scene
         self.bug = bug
-        let parsed = ["relay", "region-a", "region-b", "centre"].compactMap { NodeID($0) }
+        let parsed = (["relay"] + scene.leaves).compactMap { NodeID($0) }
         names = parsed
         routes = SimulatedRoutes(relay: parsed[0], leaves: Array(parsed.dropFirst()))
         nodes = Dictionary(uniqueKeysWithValues: parsed.map { ($0, SimulatedNode($0)) })
         relay = nodes[parsed[0]] ?? SimulatedNode(parsed[0])
         for name in names { boot(name) }
-        // Dark until all that was accepted has filled every room; then one after another.
-        for (index, leaf) in routes.leaves.enumerated() {
-            at(roomCount == nil ? 0 : 3500 + 300 * Int64(index)) { [unowned self] in dial(leaf) }
+        for leaf in routes.leaves {
+            at(scene.linkedAt[leaf.text] ?? 0) { [unowned self] in dial(leaf) }
         }
         every(1000) { [unowned self] in for name in names { flush(name) } }
         every(20) { [unowned self] in inject() }
@@ -97,7 +116,7 @@ final class World {
         check()
     }
 
-    private func advance(to time: Int64) {
+    func advance(to time: Int64) {
         while let first = events.first, first.time <= time, violations.isEmpty {
             pop()
             now = first.time
@@ -255,8 +274,25 @@ final class World {
         enqueue(node, job)
     }
 
+    /// Sends one message at an instant, and notes how long it takes.
+    func send(_ kind: MessageKind, _ id: ID128, from origin: String, to destination: String, at time: Int64) {
+        at(time) { [unowned self] in
+            guard let from = NodeID(origin), let to = NodeID(destination), let node = nodes[from],
+                let outbox = node.outbox, let application = nodes[to]?.application
+            else { return violations.append("\(origin) or \(destination) is not up") }
+            let job = WriteJob(.people) { transaction in
+                try outbox.send(
+                    kind, id: id, to: to, body: EnvelopeBody(bytes: Array(repeating: 7, count: 4000)), in: transaction)
+            } completion: { [unowned self] result in
+                if case .failure = result { met("room full") }
+            }
+            application.watch(id) { [unowned self] in latency[id] = now - time }
+            enqueue(node, job)
+        }
+    }
+
     /// The centre publishes an entry for every node.
-    private func publish(_ index: Int) {
+    func publish(_ index: Int) {
         let centre = routes.leaves[routes.leaves.count - 1]
         let id = ID128(high: 8, low: UInt64(index))
         guard let node = nodes[centre], node.isUp, let outbox = node.outbox else { return }
@@ -393,7 +429,10 @@ final class World {
             met("delay")
             delay += Int64.random(in: 50...2000, using: &random)
         }
-        let time = max(now + delay, connection.arrival[side])
+        var time = max(now + delay, connection.arrival[side])
+        if let rate = line(connection) {
+            time = max(now, connection.arrival[side]) + Int64(bytes.count) / rate + delay / 4
+        }
         connection.arrival[side] = time
         connections[number] = connection
         let other = connection.ends[1 - side]
@@ -401,6 +440,16 @@ final class World {
             guard connections[number] != nil, let peer = nodes[other.node], peer.life == other.life else { return }
             deliver(bytes, to: peer, other.session, number)
         }
+    }
+
+    private func line(_ connection: Connection) -> Int64? { scene.line[connection.ends[0].node.text] }
+
+    /// Bytes of a session that its line has not carried yet.
+    private func unsent(_ node: SimulatedNode, _ session: SessionNumber) -> (bytes: Int64, rate: Int64)? {
+        guard let number = node.connections[session], let connection = connections[number],
+            let rate = line(connection), let side = connection.ends.firstIndex(where: { $0.session == session })
+        else { return nil }
+        return (max(0, connection.arrival[side] - now) * rate, rate)
     }
 
     private func deliver(_ bytes: [UInt8], to node: SimulatedNode, _ session: SessionNumber, _ connection: Int) {
@@ -502,13 +551,25 @@ final class World {
 
     private func pump(_ node: SimulatedNode, _ session: SessionNumber) {
         guard node.isUp, node.connections[session] != nil else { return }
+        var room = 32_768
+        if let (waiting, rate) = unsent(node, session) {
+            // As the loop does it: 16 KiB unsent in the kernel, and nothing behind them.
+            room = LinkLoop.leastReady
+            guard waiting <= 16_384 else {
+                guard pumpsWaiting.insert(session).inserted else { return }
+                return after((waiting - 16_384) / rate + 1) { [unowned self] in
+                    pumpsWaiting.remove(session)
+                    pump(node, session)
+                }
+            }
+        }
         var bytes: [UInt8] = []
-        node.exchange?.pump(session, room: 32_768, reading: SimulatedReading(engine: node.engine), into: &bytes)
+        node.exchange?.pump(session, room: room, reading: SimulatedReading(engine: node.engine), into: &bytes)
         guard !bytes.isEmpty else { return }
         send(node, session, bytes)
         if bug == .deleteOnSend { deleteSent(node, session) }
         let life = node.life
-        if bytes.count >= 32_768 { after(3) { [unowned self] in if node.life == life { pump(node, session) } } }
+        if bytes.count >= room { after(3) { [unowned self] in if node.life == life { pump(node, session) } } }
     }
 
     // MARK: Planted bugs
@@ -556,6 +617,12 @@ final class World {
                 tally(message.origin, CountingApplication.confirmed, message.origin, message.id)
                     + tally(message.origin, CountingApplication.returned, message.origin, message.id) > 0
             }
+    }
+
+    /// Published entries that a node has not read yet.
+    func behind(_ name: String) -> Int {
+        guard let publisher = routes.publisher, let reader = NodeID(name) else { return 0 }
+        return published.filter { tally(reader, CountingApplication.applied, publisher, $0) == 0 }.count
     }
 
     private var readers: [NodeID] { names.filter { $0 != routes.publisher } }

@@ -90,7 +90,8 @@ extension Exchange {
         closedRooms = closed
         guard everywhere || !opened.isEmpty else { return [] }
         var actions: [ExchangeAction] = []
-        for (number, session) in sessions.sorted(by: { $0.key < $1.key }) where session.phase == .running {
+        // A hello that has gone already told what was so then: who is greeted hears of the room behind it.
+        for (number, session) in sessions.sorted(by: { $0.key < $1.key }) where session.phase != .refused {
             var held = everywhere ? session.awaitingResend : session.awaitingResend.filter { opened.contains(Room($0)) }
             for stream in rows.keys where everywhere || opened.contains(Room(stream)) {
                 guard stream.origin != node, stream.destination != node, stream.destination != .everyone else {

@@ -12,17 +12,23 @@ extension Exchange {
                 endBurst(number, &output)
                 return
             }
+            // Whatever is urgent has gone: the peer commits it now, and not when the rest of a long burst is there.
+            if lane > .appeals, sessions[number]?.urgentAnnounced == true, !hasUrgent(number) {
+                endBurst(number, &output)
+            }
             sendFrame(number, lane, &reader, &output)
         }
+    }
+
+    private func hasUrgent(_ number: SessionNumber) -> Bool {
+        guard let session = sessions[number] else { return false }
+        return [Lane.control, .appeals].contains { session.hasSomething(in: $0) }
     }
 
     private mutating func nextLane(_ number: SessionNumber) -> Lane? {
         guard let session = sessions[number] else { return nil }
         let catchingUp = session.turns.streams(in: .knowledge).contains { session.sending[$0]?.isLongBehind == true }
-        return sessions[number]?.turns.nextLane(catchingUp: catchingUp) { lane in
-            session.turns.begun[Int(lane.rawValue)] != nil
-                || session.turns.streams(in: lane).contains { session.sending[$0]?.hasMore == true }
-        }
+        return sessions[number]?.turns.nextLane(catchingUp: catchingUp) { session.hasSomething(in: $0) }
     }
 
     private mutating func sendFrame(
@@ -34,6 +40,7 @@ extension Exchange {
         let rest = begun.bytes.dropFirst(part.count)
         sessions[number]?.turns.begun[index] = rest.isEmpty ? nil : (begun.stream, rest)
         sessions[number]?.burstAnnounced = true
+        if lane <= .appeals { sessions[number]?.urgentAnnounced = true }
         let flags = FrameFlags.burst | (rest.isEmpty ? 0 : FrameFlags.fragment)
         Frame.appendFrame(.envelope, part, lane: lane, flags: flags, to: &output)
     }
@@ -67,13 +74,21 @@ extension Exchange {
     private mutating func endBurst(_ number: SessionNumber, _ output: inout [UInt8]) {
         guard sessions[number]?.burstAnnounced == true else { return }
         sessions[number]?.burstAnnounced = false
+        sessions[number]?.urgentAnnounced = false
         Frame.append(.flush, [], to: &output)
     }
 
     mutating func acknowledged(_ acks: [Ack], _ number: SessionNumber) throws(FrameFault) -> [ExchangeAction] {
         guard let session = sessions[number], let life = session.incarnation else { return [] }
         for ack in acks {
-            guard let sending = session.sending[ack.stream] else { throw FrameFault("ack-wrong-stream") }
+            guard goes(ack.stream, to: session.peer) else { throw FrameFault("ack-wrong-stream") }
+            // A stream of an earlier life of this store, which the peer remembers.
+            guard let sending = session.sending[ack.stream] else {
+                guard ack.stream.origin != node || ack.stream.incarnation != incarnation else {
+                    throw FrameFault("ack-wrong-stream")
+                }
+                continue
+            }
             guard ack.through < max(sending.next, 1) || ack.through == sending.acknowledged else {
                 throw FrameFault("ack-beyond-sent")
             }

@@ -14,6 +14,8 @@ struct Session: Sendable {
     var turns = SendingTurns()
     /// A burst was announced and not ended.
     var burstAnnounced = false
+    /// The burst has brought something of the lanes of control or appeals.
+    var urgentAnnounced = false
     /// Streams of this node that had rejections, so that the peer waits to hear they are settled.
     var rejecting: Set<StreamID> = []
 
@@ -30,6 +32,11 @@ struct Session: Sendable {
     init(peer: NodeID, dialled: Bool) {
         self.peer = peer
         self.dialled = dialled
+    }
+
+    /// An envelope of the lane has begun, or may begin.
+    func hasSomething(in lane: Lane) -> Bool {
+        turns.begun[Int(lane.rawValue)] != nil || turns.streams(in: lane).contains { sending[$0]?.hasMore == true }
     }
 
     /// A stream that goes over this session has moved in the store.
