@@ -110,6 +110,34 @@ import Testing
         }
     }
 
+    @Test("A query that nobody reads is refused, not passed over")
+    func unknownQuery() {
+        var routes = HTTPRoutes()
+        routes.on("GET", "/a") { _, responder in responder.answer(.noContent) }
+        let request = HTTPRequest(method: "GET", segments: ["a"], query: ["limit": "1"])
+        #expect(answer(of: routes.handle, to: request).status == 400)
+    }
+
+    private struct Body: APIRequest {
+        static let fields: Set = ["text", "number"]
+        var text: String?
+        var number: Int?
+    }
+
+    @Test(
+        "A body that two readers might read differently is refused with its place",
+        arguments: [
+            (#"{"text":"a","text":"b"}"#, "bad-json", "1:13"), (#"{"text":"a",}"#, "bad-json", "1:13"),
+            (#"{"number":99999999999999999999}"#, "bad-json", "1:11"), (#"{"number":1.5}"#, "bad-json", "1:11"),
+            (#"{"text":"\ud800"}"#, "bad-json", "1:"), (String(repeating: "[", count: 5000), "bad-json", "1:33"),
+            (#"{"other":1}"#, "unknown-field", "other"), (#"{"text":"a"} {}"#, "bad-json", "1:14"),
+        ])
+    func bodies(text: String, code: String, says: String) {
+        let problem = #expect(throws: Problem.self) { _ = try JSONBody.decode(Body.self, from: Array(text.utf8)) }
+        #expect(problem?.code == code)
+        #expect(problem?.detail.contains(says) == true, "\(problem?.detail ?? "")")
+    }
+
     @Test("A responder answers once, and for itself when dropped")
     func responder() {
         let twice = answer(

@@ -64,6 +64,14 @@ package struct HTTPRoutes: Sendable {
         for row in rows {
             guard let parameters = row.parameters(for: request.segments) else { continue }
             if row.method == request.method {
+                // No row has parameters of a query yet: one that is passed over would look as if it had been heeded.
+                if let unknown = request.query.keys.min() {
+                    responder.refuse(
+                        Problem(
+                            400, "unknown-field", "\(row.method) \(row.pattern) has no query field \(unknown).",
+                            remedy: "Leave it out."))
+                    return
+                }
                 var request = request
                 request.parameters = parameters
                 return row.handler(request, responder)

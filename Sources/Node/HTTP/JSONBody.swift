@@ -4,6 +4,8 @@
     import Foundation
 #endif
 
+import Federation
+
 /// The body of an API request: which fields it may have is said once, and any other is refused.
 package protocol APIRequest: Decodable, Sendable {
     /// Every field that the JSON object may have.
@@ -39,6 +41,12 @@ package enum JSONBody {
         guard !bytes.isEmpty else { throw bad("It is empty.", remedy: "Send a JSON object.") }
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw bad("It is not UTF-8.", remedy: "Send JSON in UTF-8.")
+        }
+        // Foundation takes one of two fields of the same name, and says no place: another reader might take the other.
+        do throws(JSONText.Fault) { _ = try JSONText.read(bytes, lenient: false, maximum: bytes.count) } catch {
+            let place = JSONText.place(of: error.offset, in: bytes)
+            throw bad(
+                "It is not JSON: \(place.line):\(place.column): \(error.message).", remedy: "Send one JSON object.")
         }
         do {
             return try JSONDecoder().decode(Strict<Value>.self, from: Data(bytes)).value
