@@ -124,6 +124,11 @@ final class World {
             first.run()
         }
         now = max(now, time)
+        // Planted bugs are for the promises to catch.
+        guard bug == nil else { return }
+        for name in names where nodes[name].map({ $0.isUp && !roomsAgree($0) }) ?? false {
+            violations.append("\(now): \(name) counts its rooms otherwise than its store holds")
+        }
     }
 
     private func at(_ time: Int64, _ run: @escaping Event) {
@@ -617,6 +622,14 @@ final class World {
                 tally(message.origin, CountingApplication.confirmed, message.origin, message.id)
                     + tally(message.origin, CountingApplication.returned, message.origin, message.id) > 0
             }
+    }
+
+    /// The ledger has followed every transaction, and every part that was undone.
+    private func roomsAgree(_ node: SimulatedNode) -> Bool {
+        let counted = try? Store.read(node.engine) { transaction throws(StoreError) in
+            try RoomLedger(limits: .usual, in: transaction)
+        }
+        return node.rooms?.uses == counted?.uses
     }
 
     /// Published entries that a node has not read yet.
