@@ -31,20 +31,30 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
     }
 
     package func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {
-        try settled(envelope) { body in try self.desk.handedOver(body, in: transaction) }
+        guard envelope.header.kind == .escalation else { return }
+        try settled(EscalationBody.self, envelope) { body in try self.desk.handedOver(body, in: transaction) }
     }
 
     package func rejected(
         _ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
-        try settled(envelope) { body in try self.desk.takeBack(body, code: code, in: transaction) }
+        switch envelope.header.kind {
+        case .escalation:
+            try settled(EscalationBody.self, envelope) { try self.desk.takeBack($0, code: code, in: transaction) }
+        case .returned:
+            try settled(ReturnBody.self, envelope) { try self.desk.takeBack($0, code: code, in: transaction) }
+        case .answer:
+            try settled(AnswerBody.self, envelope) { try self.desk.answerRefused($0, code: code, in: transaction) }
+        case .receipt, .topology, .status, .entry, .probe: break
+        }
     }
 
-    /// Of what this node has sent, only escalations change something when they are decided.
-    private func settled(_ envelope: Envelope, _ body: (EscalationBody) throws -> Void) throws(StoreError) {
-        guard envelope.header.kind == .escalation, let message = try? MessageBody.decode(EscalationBody.self, envelope)
-        else { return }
-        do { try body(message) } catch is DomainError {
+    /// What a receipt does to an appeal.
+    private func settled<Body: Decodable>(
+        _ type: Body.Type, _ envelope: Envelope, _ act: (Body) throws -> Void
+    ) throws(StoreError) {
+        guard let body = try? MessageBody.decode(type, envelope) else { return }
+        do { try act(body) } catch is DomainError {
             // The appeal has gone on since: a receipt is no reason to stop, and nothing was written before the transition.
         } catch {
             throw error as? StoreError
@@ -57,6 +67,6 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
 package enum ContactCentreTables {
     package static let all = [
         Knowledge.table, .appeals, .text, .events, .queue, .claims, .citizens, .operators, .channels, .idempotency,
-        .deadlines,
+        .deadlines, .numbers,
     ]
 }

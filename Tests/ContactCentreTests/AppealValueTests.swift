@@ -64,17 +64,30 @@ struct AppealValueTests {
         if let snils = SNILS(text) { #expect(!"\(snils)".contains("112")) }
     }
 
-    @Test("From every state that is not final, a final one can be reached")
-    func finals() {
-        for state in AppealState.allCases {
+    @Test(
+        "From every state that is not final, a final one can be reached, whatever the reason and the line",
+        arguments: [
+            (EscalationReason.personal, "2"), (.personal, "2.1"), (.special, "2"), (.special, "2.1"),
+        ])
+    func finals(_ reason: EscalationReason, _ line: String) {
+        // MSE PERSONAL goes to line 2.1, everything else to line 2: SPECIAL never waits in the queue of 2.1.
+        let queues: [AppealState] = line == "2" ? [.queuedL2] : [.queuedL21]
+        let other: [AppealState] = line == "2" ? [.queuedL21] : [.queuedL2]
+        for state in AppealState.allCases where !other.contains(state) {
             var reached: Set<AppealState> = [state]
             var edge = [state]
             while let from = edge.popLast() {
-                for next in AppealTransitions.edges where next.from == from && reached.insert(next.to).inserted {
+                for next in AppealTransitions.edges
+                where next.from == from && (next.reason ?? reason) == reason && (next.line ?? line) == line
+                    && reached.insert(next.to).inserted
+                {
                     edge.append(next.to)
                 }
             }
             #expect(reached.contains { $0.isFinal }, "\(state)")
+            #expect(reached.isDisjoint(with: other), "\(state)")
+            // Where people work, they can end it: not only time and other nodes.
+            if queues.contains(state) { #expect(reached.contains(.active) && reached.contains(.resolved)) }
         }
     }
 

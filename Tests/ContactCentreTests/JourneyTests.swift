@@ -189,7 +189,7 @@ struct JourneyTests {
         refused("stale-claim") {
             try office.write("centre") { desk, transaction in
                 try desk.resolve(
-                    id, claim: claim.number, entry: nil, reason: "none", by: TestOffice.first, in: transaction)
+                    id, claim: claim.number, entry: nil, reason: "no-entry", by: TestOffice.first, in: transaction)
             }
         }
         #expect(try office.claim("centre", TestOffice.first).0.id == id.description)
@@ -304,8 +304,8 @@ struct JourneyTests {
         #expect(try seen("subject-77", person, limit: 1) == ["queued"])
         let other = Operator(name: "other", desk: .secondLine(tenancy: "PFR/77", line: "2"))
         #expect(try seen("subject-77", other).isEmpty)
-        // At the centre the appeal has left: the first line is told of its own acts only.
-        #expect(try seen("centre", TestOffice.first) == ["claimed", "escalated"])
+        // The first line is told where every appeal is: whoever calls again is answered.
+        #expect(try seen("centre", TestOffice.first) == ["queued", "claimed", "escalated", "handedOver"])
         let story = try office.read("centre") { transaction throws(StoreError) in
             try AppealLookup.events(of: id, in: transaction).map(\.event)
         }

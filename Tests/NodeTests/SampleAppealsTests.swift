@@ -10,7 +10,7 @@ struct SampleAppealsTests {
     private func texts(_ count: Int, seed: UInt64 = 1, isPersonal: Bool = false) throws -> [String] {
         let sample = try SampleAppeals(seed: seed, subjects: ["77", "78"], isPersonal: isPersonal)
         return (0..<count).map { number in
-            sample.submission(number).history.map(\.text).joined(separator: " ")
+            sample.submission(number).said.map(\.text).joined(separator: " ")
         }
     }
 
@@ -26,7 +26,7 @@ struct SampleAppealsTests {
         let sample = try SampleAppeals(seed: 7, subjects: ["77"])
         let all = (0..<4000).map { sample.submission($0) }
         func share(_ holds: (PublicAPI.Submission) -> Bool) -> Double { Double(all.count(where: holds)) / 40 }
-        func text(_ one: PublicAPI.Submission) -> String { one.history[0].text }
+        func text(_ one: PublicAPI.Submission) -> String { one.said[0].text }
         #expect((42...48).contains(share { $0.organisation == "PFR" }))
         #expect((6...10).contains(share { $0.organisation == "MSE" }))
         #expect((40...60).contains(share { text($0) == text($0).lowercased() && text($0).contains { $0.isLetter } }))
@@ -36,7 +36,7 @@ struct SampleAppealsTests {
                 share { one in
                     SampleNoise.offTopic.contains { text(one).lowercased().contains($0.lowercased().dropLast()) }
                 }))
-        #expect(all.allSatisfy { (try? History($0.history)) != nil })
+        #expect(all.allSatisfy { (try? History($0.said)) != nil })
     }
 
     @Test("Personal data is planted only when it is asked for, and its SNILS are right and nobody's")
@@ -54,7 +54,7 @@ struct SampleAppealsTests {
     @Test("A chat brings its bot's dialogue, a call its note")
     func channels() throws {
         let sample = try SampleAppeals(seed: 1, subjects: ["77"])
-        #expect(sample.submission(3, channel: .chat).history.map(\.author) == [.bot, .citizen, .bot])
-        #expect(sample.submission(3, channel: .voice).history.map(\.author) == [.citizen])
+        #expect(sample.submission(3, channel: .chat).said.map(\.author) == [.bot, .citizen, .bot])
+        #expect(sample.submission(3, channel: .voice).said.map(\.author) == [.citizen])
     }
 }

@@ -9,6 +9,17 @@ package enum AppealLookup {
         try AppealRows.read(AppealRecord.self, .appeals, id.key, in: transaction)
     }
 
+    /// The appeal that is meant: by its id, or by its number with or without dashes. Nil when the text is neither, or no
+    /// appeal here has the number.
+    package static func id<Transaction: Readable & ~Copyable>(
+        _ text: String, in transaction: borrowing Transaction
+    ) throws(StoreError) -> AppealID? {
+        if let id = AppealID(text) { return id }
+        guard let number = AppealNumber(text), let bytes = try transaction.get(.numbers, number.key) else { return nil }
+        var reader = ByteReader(bytes)
+        return (try? reader.id128()).map(AppealID.init)
+    }
+
     /// In the order in which they happened; of a very long story the end.
     package static func events<Transaction: Readable & ~Copyable>(
         of id: AppealID, in transaction: borrowing Transaction

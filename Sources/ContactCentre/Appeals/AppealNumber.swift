@@ -1,3 +1,5 @@
+import Federation
+
 /// An appeal's number, to be said on the phone: 2 digits of the place of intake (00 is the centre), 8 of a counter, and a
 /// check digit by Damm, which finds every single wrong digit and every swap of two neighbours. Printed `00-0000-0001-3`.
 package struct AppealNumber: Sendable, Hashable, CustomStringConvertible {
@@ -20,6 +22,13 @@ package struct AppealNumber: Sendable, Hashable, CustomStringConvertible {
             return nil
         }
         digits = String(bare.dropLast())
+    }
+
+    /// Its key in table `numbers`.
+    package var key: [UInt8] {
+        var key = ByteWriter(capacity: 8)
+        key.append(UInt64(digits) ?? 0)
+        return key.bytes
     }
 
     package var description: String {

@@ -19,6 +19,8 @@ package struct AppealRecord: Codable, Sendable, Hashable {
     package var ownershipEpoch: Int
     package var reason: EscalationReason?
     package var tenancy: String?
+    /// At the centre: the node that it was handed to, wherever its tenancy may be by now.
+    package var home: String?
     /// At the home: 2, or 2.1.
     package var line: String?
     package var dueAt: Int64?
@@ -80,6 +82,8 @@ extension Table {
     package static let events = Table("events")
     package static let queue = Table("queue")
     package static let claims = Table("claims")
+    /// Number of an appeal, ten digits u64 → its id.
+    package static let numbers = Table("numbers")
     package static let citizens = Table("citizens")
 }
 
@@ -119,7 +123,8 @@ enum AppealRows {
     /// In table `text`: what the second line has answered a SPECIAL appeal, beside what was said.
     static func answerKey(_ id: AppealID) -> [UInt8] { id.key + [1] }
 
-    /// `scope` is `L1` at the centre, a tenancy at a home. Smaller places come first.
+    /// Smaller places come first.
+    /// - Parameter scope: `L1` at the centre; a tenancy and a line at a home.
     static func queueKey(_ scope: String, _ place: Int64, _ id: AppealID) -> [UInt8] {
         var writer = ByteWriter(capacity: 64)
         writer.append(short: scope)

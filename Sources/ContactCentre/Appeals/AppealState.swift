@@ -81,6 +81,8 @@ package enum AppealTransitions {
         edge(.returnedL1, .queued, .queuedL1, .system)
         for (line, queue) in [("2", AppealState.queuedL2), ("2.1", .queuedL21)] {
             edge(.handedOver, .queued, queue, .system, line: line)
+            // The centre has refused what the home gave back: it is the home's again.
+            edge(.returnedL1, .rejected, queue, .peer, line: line)
             edge(queue, .claimed, .identityCheck, .secondLine, reason: .personal, line: line)
             edge(queue, .claimed, .active, .secondLine, reason: .special, line: line)
             for state in [AppealState.identityCheck, .active] {

@@ -30,6 +30,19 @@ enum Deadline: UInt8 {
         try transaction.put(.deadlines, key.bytes, [])
     }
 
+    /// When the earliest comes.
+    static func first<Transaction: Readable & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StoreError) -> Timestamp? {
+        var first: Timestamp?
+        try transaction.scan(.deadlines, from: []) { key, _ in
+            var reader = ByteReader(Array(key))
+            first = (try? reader.number(UInt64.self)).map { Timestamp(milliseconds: Int64(clamping: $0)) }
+            return false
+        }
+        return first
+    }
+
     /// Takes the earliest that have come out of the table.
     static func take(
         limit: Int, in transaction: borrowing WriteTransaction
@@ -57,6 +70,13 @@ enum Deadline: UInt8 {
 
 /// What time does.
 extension Desk {
+    /// Whether something is due: a look costs no commit.
+    package func isSomethingDue<Transaction: Readable & ~Copyable>(
+        at now: Timestamp, in transaction: borrowing Transaction
+    ) throws(StoreError) -> Bool {
+        try Deadline.first(in: transaction).map { $0 <= now } ?? false
+    }
+
     /// Lets the earliest of what is due happen: leases end, texts at the centre go after 24 h, resolved appeals close
     /// after 72 h, kept answers go after 7 days.
     /// - Parameter limit: how many at the most, so that a commit stays short.
@@ -73,7 +93,7 @@ extension Desk {
             let id = AppealID(bits: bits)
             guard var appeal = try appeal(id, in: transaction) else { continue }
             switch what {
-            case .lease: try leaseDue(&appeal, id, in: transaction)
+            case .lease: try endLease(&appeal, id, in: transaction)
             case .text where row != id.key: if node == centre { try transaction.delete(.text, row) }
             case .text: try textDue(appeal, id, in: transaction)
             case .closing: try closingDue(&appeal, id, in: transaction)
@@ -81,17 +101,6 @@ extension Desk {
             }
         }
         return due.count == limit
-    }
-
-    private func leaseDue(
-        _ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction
-    ) throws {
-        guard let claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction) else { return }
-        guard claim.until <= transaction.now.milliseconds else {
-            return try Deadline.lease.file(at: claim.until, id.key, in: transaction)
-        }
-        try move(&appeal, .leaseEnded, by: "system", .system, in: transaction)
-        try letGo(&appeal, id, in: transaction)
     }
 
     private func textDue(_ appeal: AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws {

@@ -48,18 +48,42 @@ package struct Desk<Outgoing: Sender>: Sendable {
         appeal.lastEvent = try Events.append(record, in: transaction)
     }
 
+    /// Writes an event that moves nothing: something was said of the appeal that whoever asks must learn.
+    func note(
+        _ event: AppealEvent, of appeal: inout AppealRecord, by actor: String, code: String,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let record = AppealEventRecord(
+            appeal: appeal.id, from: appeal.state, to: appeal.state, event: event, actor: actor, role: .peer,
+            at: transaction.now.milliseconds, node: node.text, code: code, previous: appeal.lastEvent)
+        appeal.lastEvent = try Events.append(record, in: transaction)
+    }
+
     func enqueue(_ appeal: AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError)
     {
-        try transaction.put(.queue, AppealRows.queueKey(appeal.tenancy ?? "L1", appeal.place, id), [])
+        try transaction.put(.queue, AppealRows.queueKey(appeal.scope, appeal.place, id), [])
     }
 
     // MARK: Claims
+
+    /// Who has the appeal, and how long.
+    package func claim<Transaction: Readable & ~Copyable>(
+        of id: AppealID, in transaction: borrowing Transaction
+    ) throws(StoreError) -> Claim? {
+        try AppealRows.read(Claim.self, .claims, id.key, in: transaction)
+    }
 
     /// Takes an appeal from its queue: the given one, or the first.
     /// - Throws: `queue-empty`, `not-yours`, `unknown-transition` when somebody else has it.
     package func claim(
         _ wanted: AppealID?, by person: Operator, in transaction: borrowing WriteTransaction
     ) throws -> (AppealRecord, Claim) {
+        if let wanted, var appeal = try appeal(wanted, in: transaction),
+            let claim = try AppealRows.read(Claim.self, .claims, wanted.key, in: transaction),
+            claim.until <= transaction.now.milliseconds
+        {
+            try endLease(&appeal, wanted, in: transaction)
+        }
         guard let id = try wanted ?? AppealRows.waiting(person.scope, limit: 1, in: transaction).first else {
             throw DomainError(.conflict, "queue-empty", "nothing waits at your desk", remedy: "ask again later")
         }
@@ -69,7 +93,7 @@ package struct Desk<Outgoing: Sender>: Sendable {
         let claim = Claim(
             operator: person.name, number: appeal.claimNumber,
             until: transaction.now.milliseconds + Desk.leaseMilliseconds)
-        try transaction.delete(.queue, AppealRows.queueKey(person.scope, appeal.place, id))
+        try transaction.delete(.queue, AppealRows.queueKey(appeal.scope, appeal.place, id))
         try AppealRows.write(claim, .claims, id.key, in: transaction)
         try Deadline.lease.file(at: claim.until, id.key, in: transaction)
         try save(appeal, id, in: transaction)
@@ -102,6 +126,16 @@ package struct Desk<Outgoing: Sender>: Sendable {
         try move(&appeal, .released, by: person.name, person.role, in: transaction)
         try letGo(&appeal, id, in: transaction)
         return appeal
+    }
+
+    /// A lease that has run out ends here and now; one that has not is looked at again when it does.
+    func endLease(_ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws {
+        guard let claim = try AppealRows.read(Claim.self, .claims, id.key, in: transaction) else { return }
+        guard claim.until <= transaction.now.milliseconds else {
+            return try Deadline.lease.file(at: claim.until, id.key, in: transaction)
+        }
+        try move(&appeal, .leaseEnded, by: "system", .system, in: transaction)
+        try letGo(&appeal, id, in: transaction)
     }
 
     func letGo(_ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws {

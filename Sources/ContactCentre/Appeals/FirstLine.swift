@@ -23,13 +23,14 @@ package struct Intake: Sendable {
 }
 
 extension Intake {
-    /// Topic and site stay at the centre for good: they are names, never what somebody has written.
+    /// Topic and site stay at the centre for good: they are names, never what somebody has written, and no number of a
+    /// person can be one.
     fileprivate static func isName(_ text: String, _ most: Int) -> Bool {
         (1...most).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in
-                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x2E
-                    || byte == 0x5F
+                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || [0x2D, 0x2E, 0x5F].contains(byte)
             }
+            && text.utf8.count { (0x30...0x39).contains($0) } <= 7
     }
 }
 
@@ -52,7 +53,7 @@ extension Desk {
         else {
             throw DomainError(
                 .badInput, "bad-name", "topic or site is a text, not a name",
-                remedy: "use [a-z0-9._-], at most 64 characters of a topic and 253 of a site")
+                remedy: "use [a-z0-9._-] with at most 7 digits, 64 characters of a topic and 253 of a site")
         }
         guard let number = AppealNumber(intake: 0, counter: counter) else {
             throw DomainError(
@@ -65,6 +66,7 @@ extension Desk {
             place: transaction.now.milliseconds)
         try move(&appeal, .queued, by: intake.channel.rawValue, .system, in: transaction)
         try transaction.put(.text, id.key, intake.history.bytes)
+        try transaction.put(.numbers, number.key, id.key)
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
         return appeal
@@ -127,6 +129,7 @@ extension Desk {
         appeal.ownershipEpoch += 1
         appeal.owner = nil
         appeal.tenancy = route.tenancy.id
+        appeal.home = route.node.id.text
         appeal.leftFirstLineAt = transaction.now.milliseconds
         try leftFirstLine(id, in: transaction)
         let body = EscalationBody(appeal, history: history)
@@ -168,7 +171,9 @@ extension Desk {
     }
 
     func answered(_ body: AnswerBody, from home: NodeID, in transaction: borrowing WriteTransaction) throws {
-        guard ["answered", "refused"].contains(body.outcome), (body.text ?? "").count <= History.mostCharacters else {
+        guard ["answered", "refused"].contains(body.outcome),
+            PlainText.length(body.text ?? "") <= History.mostCharacters
+        else {
             throw Rejection("body-invalid")
         }
         let (id, found) = try away(body.id, body.ownershipEpoch, home, in: transaction)
@@ -188,7 +193,7 @@ extension Desk {
     }
 
     func returned(_ body: ReturnBody, from home: NodeID, in transaction: borrowing WriteTransaction) throws {
-        guard EscalationBody.epochs.contains(body.ownershipEpoch), ReasonCode.isValid(body.code) else {
+        guard EscalationBody.epochs.contains(body.ownershipEpoch), ReasonCode(rawValue: body.code) != nil else {
             throw Rejection("body-invalid")
         }
         var (id, appeal) = try away(body.id, body.ownershipEpoch - 1, home, in: transaction)
@@ -207,7 +212,7 @@ extension Desk {
             throw Rejection("unknown-appeal")
         }
         guard appeal.ownershipEpoch == epoch, appeal.state == .escalating || appeal.state == .handedOver,
-            router.node(of: appeal.tenancy ?? "") == home
+            appeal.home == home.text
         else { throw Rejection("stale-owner") }
         // The answer may overtake the receipt: the home has it, or it could not answer.
         if appeal.state == .escalating { try move(&appeal, .handedOver, by: home.text, .peer, in: transaction) }
@@ -221,6 +226,7 @@ extension Desk {
         appeal.ownershipEpoch += 1
         appeal.owner = node.text
         appeal.tenancy = nil
+        appeal.home = nil
         appeal.reason = nil
         appeal.leftFirstLineAt = nil
         appeal.place = Int64.min + transaction.now.milliseconds

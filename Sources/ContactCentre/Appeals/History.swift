@@ -17,12 +17,29 @@ package struct Utterance: Codable, Sendable, Hashable {
     }
 }
 
+/// Text of people.
+package enum PlainText {
+    /// Its length in code points: each is at most four bytes, while one character may be of any number of them.
+    package static func length(_ text: String) -> Int { text.unicodeScalars.count }
+
+    /// Whether something is said in it, and nothing but text: no control characters besides line ends and tabs.
+    package static func isSaid(_ text: String) -> Bool {
+        text.contains { !$0.isWhitespace }
+            && text.unicodeScalars.allSatisfy { scalar in
+                scalar.properties.generalCategory != .control || [0x09, 0x0A, 0x0D].contains(scalar.value)
+            }
+    }
+}
+
 /// What was said before the appeal was taken, bot dialogue included: the bytes that were accepted at intake travel
 /// unchanged to the home.
 package struct History: Sendable, Hashable {
     package static let mostUtterances = 200
     package static let mostCharacters = 8_000
     package static let mostBytes = 128 * 1024
+    /// Inside a message its quotes and backslashes are escaped once more: with what stands around it, it must fit into
+    /// an envelope.
+    package static let mostEscapedBytes = 240 * 1024
 
     /// JSON: a list of utterances, sorted keys, encoded once.
     package let bytes: [UInt8]
@@ -37,16 +54,21 @@ package struct History: Sendable, Hashable {
                 .tooLarge, "history-too-long", "\(utterances.count) utterances",
                 remedy: "send at most \(History.mostUtterances)")
         }
-        for (index, utterance) in utterances.enumerated() where utterance.text.count > History.mostCharacters {
+        for (index, utterance) in utterances.enumerated()
+        where PlainText.length(utterance.text) > History.mostCharacters {
             throw DomainError(
-                .tooLarge, "utterance-too-long", "history[\(index)] has \(utterance.text.count) characters",
+                .tooLarge, "utterance-too-long", "history[\(index)] has \(PlainText.length(utterance.text)) characters",
                 remedy: "send at most \(History.mostCharacters) an utterance")
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(utterances), data.count <= History.mostBytes else {
+        guard let data = try? encoder.encode(utterances), data.count <= History.mostBytes,
+            data.count + data.count(where: { $0 == 0x22 || $0 == 0x5C }) <= History.mostEscapedBytes
+        else {
             throw DomainError(
-                .tooLarge, "history-too-long", "the history is longer than \(History.mostBytes) bytes",
+                .tooLarge, "history-too-long",
+                "the history is longer than \(History.mostBytes) bytes, or \(History.mostEscapedBytes) with its quotes "
+                    + "and backslashes escaped",
                 remedy: "send a shorter one")
         }
         bytes = Array(data)
@@ -57,7 +79,7 @@ package struct History: Sendable, Hashable {
         guard bytes.count <= History.mostBytes,
             let utterances = try? JSONDecoder().decode([Utterance].self, from: Data(bytes)), !utterances.isEmpty,
             utterances.count <= History.mostUtterances,
-            utterances.allSatisfy({ $0.text.count <= History.mostCharacters })
+            utterances.allSatisfy({ PlainText.length($0.text) <= History.mostCharacters })
         else { return nil }
         self.bytes = bytes
     }

@@ -59,18 +59,30 @@ struct ReturnBody: Codable, Sendable, Hashable {
     var history: String
 }
 
-/// Why an appeal went back, or was resolved without an entry: a word of a list, never text, for it is kept at the centre.
-package enum ReasonCode {
-    package static func isValid(_ code: String) -> Bool {
-        (1...32).contains(code.utf8.count)
-            && code.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
-    }
+/// Why an appeal went back, or was resolved without an entry: one of a list, never text, for it is kept at the centre.
+package enum ReasonCode: String, CaseIterable, Sendable {
+    /// A general question: no personal data and no special knowledge are needed.
+    case general
+    /// Of another participant.
+    case otherOrganisation = "other-organisation"
+    /// Of another subject.
+    case otherSubject = "other-subject"
+    /// The citizen has said that nothing is needed any more.
+    case withdrawn
+    /// The citizen has asked the same before.
+    case duplicate
+    /// It cannot be understood, and the citizen cannot be asked.
+    case unclear
+    /// Nothing that this contact centre is for.
+    case outOfScope = "out-of-scope"
+    /// There is an answer, and no entry for it yet.
+    case noEntry = "no-entry"
 
     static func require(_ code: String) throws(DomainError) {
-        guard isValid(code) else {
-            throw DomainError(
-                .badInput, "bad-code", "a reason is a code, not a text", remedy: "use [a-z0-9-]{1,32}, such as general")
-        }
+        guard ReasonCode(rawValue: code) == nil else { return }
+        throw DomainError(
+            .badInput, "bad-code", "the reason is none of the list",
+            remedy: "use \(allCases.map(\.rawValue).joined(separator: ", "))")
     }
 }
 

@@ -18,6 +18,7 @@ package struct SNILS: Sendable, Hashable, CustomStringConvertible {
             let sum = (0..<9).reduce(0) { $0 + values[$1] * (9 - $1) }
             guard sum % 101 % 100 == values[9] * 10 + values[10] else { return nil }
         }
+        guard number > 0 else { return nil }
         digits = bare
     }
 

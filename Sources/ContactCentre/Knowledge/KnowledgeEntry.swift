@@ -1,3 +1,5 @@
+import Federation
+
 /// One question with its answer, as operators read it.
 package struct KnowledgeEntry: Codable, Sendable, Hashable {
     /// Such as `KB-0001-77-0`: capital letters, digits and dashes, at most 64.
@@ -31,11 +33,39 @@ package struct KnowledgeEntry: Codable, Sendable, Hashable {
         guard (1...64).contains(idBytes.count),
             idBytes.allSatisfy({ (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D })
         else { return "\"\(id)\" is no entry id: use capital letters, digits and dashes" }
-        if question.isEmpty || answer.isEmpty { return "\(id): question or answer is empty" }
-        if question.count > 300 { return "\(id): the question is longer than 300 characters" }
-        if answer.count > 8_000 { return "\(id): the answer is longer than 8,000 characters" }
+        if !Topology.participants.contains(organisation) { return "\(id): there is no participant \(organisation)" }
+        if let subject, subject.utf8.count != 2 || !subject.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
+            return "\(id): a subject is two digits"
+        }
+        if !KnowledgeEntry.isTopic(topic) { return "\(id): a topic is a name of [a-z0-9._-], at most 64 characters" }
+        if !PlainText.isSaid(question) || !PlainText.isSaid(answer) {
+            return "\(id): question or answer is empty, or has control characters"
+        }
+        if PlainText.length(question) > 300 {
+            return "\(id): the question is longer than 300 characters"
+        }
+        if PlainText.length(answer) > 8_000 {
+            return "\(id): the answer is longer than 8,000 characters"
+        }
         if !["1", "2", "2.1"].contains(line) { return "\(id): there is no line \(line)" }
         return nil
+    }
+}
+
+extension KnowledgeEntry {
+    private static func isTopic(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || [0x2D, 0x2E, 0x5F].contains(byte)
+            }
+    }
+
+    /// What is wrong with entries that are handed in together.
+    package static func faults(_ entries: [KnowledgeEntry]) -> [String] {
+        var seen: Set<String> = []
+        return entries.compactMap { entry in
+            entry.fault ?? (seen.insert(entry.id).inserted ? nil : "\(entry.id) stands twice")
+        }
     }
 }
 

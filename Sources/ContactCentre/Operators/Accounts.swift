@@ -65,7 +65,7 @@ package enum Accounts {
         let key = Array("token/".utf8) + tokenDigest
         guard let row = try AppealRows.read(Person.self, .operators, key, in: transaction) else { return nil }
         let desk = row.tenancy.map { Operator.Desk.secondLine(tenancy: $0, line: row.line) } ?? .firstLine
-        return Operator(name: row.name, desk: desk)
+        return Operator(name: row.name, desk: desk, organisation: row.organisation)
     }
 
     package static func channel<Transaction: Readable & ~Copyable>(
@@ -105,8 +105,9 @@ package enum Accounts {
 /// Answers that were given, by actor and key: asked again with the same body, the same answer is given again, whatever
 /// happened in between. Kept 7 days (draft-ietf-httpapi-idempotency-key-header).
 package enum Idempotency {
-    package struct Answer: Codable, Sendable, Hashable {
+    package struct Answer: Sendable, Hashable {
         package var status: Int
+        /// JSON.
         package var body: [UInt8]
 
         package init(status: Int, body: [UInt8]) {
@@ -116,9 +117,12 @@ package enum Idempotency {
     }
 
     private struct Row: Codable {
-        var requestDigest: [UInt8]
+        /// SHA-256, hex.
+        var request: String
         var at: Int64
-        var answer: Answer
+        var status: Int
+        /// The JSON that was answered.
+        var body: String
     }
 
     private static let keptMilliseconds: Int64 = 7 * 86_400_000
@@ -138,15 +142,17 @@ package enum Idempotency {
         place.append(short: key)
         let known = try AppealRows.read(Row.self, .idempotency, place.bytes, in: transaction)
         if let known, known.at + keptMilliseconds > transaction.now.milliseconds {
-            guard known.requestDigest == requestDigest else {
+            guard known.request == Hex.encode(requestDigest) else {
                 throw DomainError(
                     .keyReused, "key-reused", "this Idempotency-Key came with another body before",
                     remedy: "use a new key for a new request")
             }
-            return known.answer
+            return Answer(status: known.status, body: Array(known.body.utf8))
         }
         let answer = try body(transaction)
-        let row = Row(requestDigest: requestDigest, at: transaction.now.milliseconds, answer: answer)
+        let row = Row(
+            request: Hex.encode(requestDigest), at: transaction.now.milliseconds, status: answer.status,
+            body: String(decoding: answer.body, as: UTF8.self))
         try AppealRows.write(row, .idempotency, place.bytes, in: transaction)
         try Deadline.answer.file(at: row.at + keptMilliseconds, place.bytes, in: transaction)
         return answer

@@ -9,10 +9,13 @@ package struct Operator: Sendable, Hashable {
 
     package var name: String
     package var desk: Desk
+    /// Whose first line it is: for people, it limits nothing.
+    package var organisation: String?
 
-    package init(name: String, desk: Desk) {
+    package init(name: String, desk: Desk, organisation: String? = nil) {
         self.name = name
         self.desk = desk
+        self.organisation = organisation
     }
 
     var role: AppealActor { if case .firstLine = desk { .firstLine } else { .secondLine } }
@@ -20,15 +23,26 @@ package struct Operator: Sendable, Hashable {
     /// The queue that this desk works on.
     var scope: String {
         switch desk {
-        case .firstLine: "L1"
-        case .secondLine(let tenancy, _): tenancy
+        case .firstLine: QueueScope.firstLine
+        case .secondLine(let tenancy, let line): QueueScope.of(tenancy, line: line)
         }
     }
 }
 
+/// The names of queues: one for the first line, one for each line of a tenancy.
+enum QueueScope {
+    static let firstLine = "L1"
+    static func of(_ tenancy: String, line: String) -> String { "\(tenancy) \(line)" }
+}
+
+extension AppealRecord {
+    /// The queue that it waits in, when it waits.
+    var scope: String { tenancy.map { QueueScope.of($0, line: line ?? "2") } ?? QueueScope.firstLine }
+}
+
 /// The one door: what a person may touch. What is not allowed and what does not exist get the same answer.
-enum Access {
-    static let refusal = DomainError(
+package enum Access {
+    package static let refusal = DomainError(
         .notYours, "not-yours", "there is no such appeal at your desk", remedy: "check the number; ask your supervisor")
 
     static func permit(_ person: Operator, _ appeal: AppealRecord?, at node: String) throws(DomainError) -> AppealRecord

@@ -50,9 +50,6 @@ package struct Router: Sendable {
 
     package func tenancy(_ id: String) -> Topology.Tenancy? { topology.tenancy(id) }
 
-    /// The node that hosts a tenancy.
-    package func node(of tenancy: String) -> NodeID? { topology.tenancy(tenancy)?.node }
-
     private func route(to id: String, _ rule: String) -> Route? {
         guard let tenancy = topology.tenancy(id), let node = topology.node(tenancy.node) else { return nil }
         return Route(tenancy: tenancy, node: node, explanation: "\(rule), узел \(node.id), \(Router.words(node.state))")

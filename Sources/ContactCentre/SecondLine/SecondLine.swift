@@ -55,6 +55,26 @@ extension Desk {
         return found
     }
 
+    /// The appeals that a person holds.
+    package func held(by person: Operator, in transaction: borrowing ReadTransaction) throws(StoreError) -> [Shown] {
+        var ids: [[UInt8]] = []
+        try transaction.scan(.claims, from: []) { key, _ in
+            ids.append(Array(key))
+            return true
+        }
+        var found: [Shown] = []
+        for key in ids {
+            var reader = ByteReader(key)
+            guard let bits = try? reader.id128(),
+                let claim = try AppealRows.read(Claim.self, .claims, key, in: transaction),
+                claim.operator == person.name, let appeal = try appeal(AppealID(bits: bits), in: transaction),
+                case .success = permitted(person, appeal)
+            else { continue }
+            found.append(Shown(appeal: appeal, history: [], claim: claim))
+        }
+        return found
+    }
+
     private func permitted(_ person: Operator, _ appeal: AppealRecord) -> Result<AppealRecord, DomainError> {
         Result { () throws(DomainError) in try Access.permit(person, appeal, at: node.text) }
     }
@@ -63,20 +83,25 @@ extension Desk {
     func receive(_ body: EscalationBody, in transaction: borrowing WriteTransaction) throws {
         guard let id = AppealID(body.id), let history = History(bytes: Array(body.history.utf8)),
             EscalationBody.epochs.contains(body.ownershipEpoch), (0...2).contains(body.returns),
-            AppealNumber(body.number) != nil, (0...1 << 48).contains(body.receivedAt)
+            let number = AppealNumber(body.number), (0...1 << 48).contains(body.receivedAt)
         else { throw Rejection("body-invalid") }
         guard let tenancy = router.tenancy(body.tenancy), tenancy.node == node else { throw Rejection("wrong-home") }
         let known = try appeal(id, in: transaction)
         guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch else { throw Rejection("stale-owner") }
+        let line = body.organisation == "MSE" && body.reason == .personal ? "2.1" : "2"
+        guard tenancy.organisation == body.organisation, tenancy.lines.contains(line) else {
+            throw Rejection("line-not-served")
+        }
         let due = transaction.now.milliseconds + Int64(tenancy.dueMinutes) * 60_000
         var appeal = AppealRecord(
             id: body.id, number: body.number, channel: body.channel, site: body.site, receivedAt: body.receivedAt,
             organisation: body.organisation, subject: body.subject, topic: body.topic, state: .handedOver,
             owner: node.text, ownershipEpoch: body.ownershipEpoch, reason: body.reason, tenancy: body.tenancy,
-            line: body.reason == .personal && tenancy.lines.contains("2.1") ? "2.1" : "2", dueAt: due,
+            line: line, dueAt: due,
             returns: body.returns, claimNumber: known?.claimNumber ?? 0, place: due, lastEvent: known?.lastEvent)
         try move(&appeal, .queued, by: "system", .system, in: transaction)
         try transaction.put(.text, id.key, history.bytes)
+        try transaction.put(.numbers, number.key, id.key)
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
     }
@@ -91,11 +116,13 @@ extension Desk {
         guard let snils = SNILS(citizen.snils) else {
             throw DomainError(.badInput, "bad-snils", "the number does not pass its check", remedy: "ask for it again")
         }
-        guard (1...200).contains(citizen.name.count), CitizenRecord.isDay(citizen.birthDate),
-            (citizen.phone ?? "").count <= 32, (citizen.address ?? "").count <= 500
+        guard (1...200).contains(PlainText.length(citizen.name)), PlainText.isSaid(citizen.name),
+            CitizenRecord.isDay(citizen.birthDate), citizen.birthDate <= Calendar8601.date(transaction.now),
+            PlainText.length(citizen.phone ?? "") <= 32, PlainText.length(citizen.address ?? "") <= 500
         else {
             throw DomainError(
-                .badInput, "bad-citizen", "a field of the citizen is empty or too long, or the birth date is no day",
+                .badInput, "bad-citizen",
+                "a field of the citizen is empty or too long, or the birth date is no day that has been",
                 remedy: "name up to 200 characters, birth date YYYY-MM-DD, phone up to 32, address up to 500")
         }
         try move(&appeal, .identityConfirmed, by: person.name, person.role, in: transaction)
@@ -122,7 +149,9 @@ extension Desk {
         in transaction: borrowing WriteTransaction
     ) throws -> AppealRecord {
         var appeal = try held(id, claim: claim, by: person, in: transaction)
-        guard (1...History.mostCharacters).contains(text.count), ["call", "letter"].contains(delivery) else {
+        guard (1...History.mostCharacters).contains(PlainText.length(text)), PlainText.isSaid(text),
+            ["call", "letter"].contains(delivery)
+        else {
             throw DomainError(
                 .badInput, "bad-answer", "the answer is empty or too long, or its delivery is not known",
                 remedy: "send up to 8,000 characters, delivered by call or letter")
@@ -174,6 +203,27 @@ extension Desk {
         return appeal
     }
 
+    /// The centre has refused what was given back: it waits here again, with its history, under the epoch that the centre
+    /// knows.
+    func takeBack(_ body: ReturnBody, code: String, in transaction: borrowing WriteTransaction) throws {
+        guard let id = AppealID(body.id), var appeal = try appeal(id, in: transaction),
+            appeal.ownershipEpoch == body.ownershipEpoch, appeal.state == .returnedL1
+        else { return }
+        try move(&appeal, .rejected, by: centre.text, .peer, code: code, in: transaction)
+        appeal.ownershipEpoch -= 1
+        appeal.owner = node.text
+        try transaction.put(.text, id.key, Array(body.history.utf8))
+        try enqueue(appeal, id, in: transaction)
+        try save(appeal, id, in: transaction)
+    }
+
+    /// The centre has refused to hear the outcome. The citizen has the answer; that the centre does not know is noted.
+    func answerRefused(_ body: AnswerBody, code: String, in transaction: borrowing WriteTransaction) throws {
+        guard let id = AppealID(body.id), var appeal = try appeal(id, in: transaction) else { return }
+        try note(.rejected, of: &appeal, by: centre.text, code: code, in: transaction)
+        try save(appeal, id, in: transaction)
+    }
+
     /// An appeal with all that this node has of it, for one person.
     package struct Shown {
         package var appeal: AppealRecord
@@ -209,8 +259,12 @@ extension Desk {
         _ person: Operator, _ event: AppealEventRecord, in transaction: borrowing Transaction
     ) throws(StoreError) -> Bool {
         if event.actor == person.name, event.role == person.role { return true }
-        guard let id = AppealID(event.appeal), let appeal = try appeal(id, in: transaction) else { return false }
-        if case .success = permitted(person, appeal) { return true }
-        return false
+        switch person.desk {
+        // Whoever calls again is told where the appeal is, wherever that may be.
+        case .firstLine: return true
+        case .secondLine(let tenancy, let line):
+            guard let id = AppealID(event.appeal), let appeal = try appeal(id, in: transaction) else { return false }
+            return appeal.tenancy == tenancy && appeal.line == line
+        }
     }
 }

@@ -76,4 +76,12 @@ package struct ReceivedBatch: Sendable, Hashable {
 package struct ExchangeOutcome: Sendable, Hashable {
     /// Streams whose envelopes found no room: the sender is asked to send them again.
     package var refused: Set<StreamID> = []
+    /// What destinations have refused, and this node has taken back.
+    package var takenBack: [TakenBack] = []
+}
+
+package struct TakenBack: Sendable, Hashable {
+    package var stream: StreamID
+    package var position: UInt64
+    package var code: String
 }

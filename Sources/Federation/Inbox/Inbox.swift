@@ -20,7 +20,7 @@ package struct Inbox: Sendable {
         var outcome = ExchangeOutcome()
         switch work {
         case .receive(let batch): outcome.refused = try receive(batch, mayRelay: mayRelay, in: transaction)
-        case .receipts(let states): for state in states { try settle(state, in: transaction) }
+        case .receipts(let states): for state in states { try settle(state, &outcome, in: transaction) }
         case .settled(let positions): for settled in positions { try forget(settled, in: transaction) }
         case .forwarded(let positions, let incarnation):
             for forwarded in positions { try letGo(forwarded, by: incarnation, in: transaction) }
@@ -99,7 +99,9 @@ package struct Inbox: Sendable {
         transaction.group.streams.update(item.header.stream, row)
     }
 
-    private func settle(_ state: ReceiptState, in transaction: borrowing WriteTransaction) throws(StoreError) {
+    private func settle(
+        _ state: ReceiptState, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
         guard var row = try transaction.group.streams.row(of: state.stream, in: transaction) else { return }
         guard state.stream.origin == node else {
             row.applied = max(row.applied, state.applied)
@@ -117,6 +119,9 @@ package struct Inbox: Sendable {
                 throw StoreError.missing(position, row.ordinal)
             }
             while position <= min(applied, pack.last) {
+                if let code = refused[position] {
+                    outcome.takenBack.append(TakenBack(stream: state.stream, position: position, code: code))
+                }
                 try decided(Array(pack.envelope(at: position)), refused[position], in: transaction)
                 position += 1
             }

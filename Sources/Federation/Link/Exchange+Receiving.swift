@@ -146,6 +146,16 @@ extension Exchange {
         return actions
     }
 
+    /// What was refused is for a person to know.
+    func notes(of result: Result<ExchangeOutcome, StoreError>) -> [ExchangeAction] {
+        guard case .success(let outcome) = result else { return [] }
+        return outcome.takenBack.map { refused in
+            .note(
+                code: "message-refused", peer: refused.stream.destination,
+                detail: "\(refused.stream), position \(refused.position): \(refused.code)")
+        }
+    }
+
     mutating func submitReceipts() -> [ExchangeAction] {
         guard receiptsInWork.isEmpty, !pendingReceipts.isEmpty else { return [] }
         let states = pendingReceipts.values.sorted { $0.stream < $1.stream }

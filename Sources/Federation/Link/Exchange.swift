@@ -220,7 +220,7 @@ package struct Exchange: Sendable {
         case .receipts:
             if case .success = result { settleRest() }
             receiptsInWork = []
-            return submitReceipts()
+            return notes(of: result) + submitReceipts()
         case .bookkeeping:
             bookkeepingInWork = false
             return submitForwarded()

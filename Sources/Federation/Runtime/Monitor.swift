@@ -14,7 +14,12 @@ package final class Monitor<State>: @unchecked Sendable {
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
+        // Clocks may be set; how long to wait may not change with them.
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -59,7 +64,7 @@ package final class Monitor<State>: @unchecked Sendable {
         milliseconds: Int, until holds: (State) -> Bool, then body: (inout State) throws -> Result
     ) rethrows -> Result? {
         var deadline = timespec()
-        clock_gettime(CLOCK_REALTIME, &deadline)
+        clock_gettime(CLOCK_MONOTONIC, &deadline)
         deadline.tv_sec += milliseconds / 1000
         deadline.tv_nsec += milliseconds % 1000 * 1_000_000
         if deadline.tv_nsec >= 1_000_000_000 {

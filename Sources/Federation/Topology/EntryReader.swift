@@ -1,5 +1,5 @@
 /// Reads the fields of one object of a topology file and collects what is wrong with them.
-struct EntryReader {
+package struct EntryReader {
     let offset: Int
     /// Where each field's value stands.
     private(set) var places: [String: Int] = [:]
@@ -132,7 +132,7 @@ struct EntryReader {
 
     mutating func optionalDate(_ name: String) -> String? { values[name] == nil ? nil : date(name) }
 
-    private static func isDate(_ text: String) -> Bool {
+    package static func isDate(_ text: String) -> Bool {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.map(\.utf8.count) == [4, 2, 2], let year = Int(parts[0]), let month = Int(parts[1]),
             let day = Int(parts[2]), text.utf8.allSatisfy({ $0 == 0x2D || (0x30...0x39).contains($0) }),

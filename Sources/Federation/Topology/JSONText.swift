@@ -6,6 +6,16 @@ package struct JSONText: Sendable {
     package struct Node: Sendable {
         package var value: Value
         package var offset: Int
+
+        /// Where the first null stands, in it or in what it holds.
+        package var firstNull: Int? {
+            switch value {
+            case .null: offset
+            case .bool, .integer, .string: nil
+            case .array(let nodes): nodes.lazy.compactMap(\.firstNull).first
+            case .object(let members): members.lazy.compactMap(\.node.firstNull).first
+            }
+        }
     }
 
     package indirect enum Value: Sendable {
@@ -27,6 +37,11 @@ package struct JSONText: Sendable {
     package struct Fault: Error, Sendable, Hashable {
         package var offset: Int
         package var message: String
+
+        package init(offset: Int, message: String) {
+            self.offset = offset
+            self.message = message
+        }
     }
 
     private let bytes: [UInt8]

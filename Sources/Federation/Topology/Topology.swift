@@ -1,6 +1,9 @@
 /// Which nodes there are, who may talk to whom, and whose appeals are at home where. Valid by construction: `read` gives
 /// either a topology in which everything fits or every fault at once.
 package struct Topology: Sendable {
+    /// Who takes part: the names of organisations. All but OSZN have a first line.
+    package static let participants = ["OSZN", "PFR", "FSS", "MSE", "ROSTRUD"]
+
     package enum NodeState: String, Sendable, CaseIterable { case planned, live, suspended, retired }
 
     package struct Segment: Sendable, Hashable {

@@ -78,7 +78,7 @@ extension TopologyDraft {
         }
     }
 
-    private static let organisations = ["OSZN", "PFR", "FSS", "MSE", "ROSTRUD"]
+    private static let organisations = Topology.participants
 
     fileprivate mutating func checkTenancies() {
         let known = Set(nodes.map(\.value.id))

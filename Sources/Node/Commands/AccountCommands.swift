@@ -1,4 +1,5 @@
 import Federation
+import Glibc
 
 /// People and channels. The token is made here, goes to its file, and only its digest to the node.
 enum AccountCommands {
@@ -21,7 +22,9 @@ enum AccountCommands {
     static func listOperators(_ command: ParsedCommand) throws -> Int32 {
         let people = try NodeCommands.client(command.operands[0])
             .exchange(AdminAPI.People.self, "GET", "/api/v1/operators")
-        let lines = people.operators.map { "\($0.name)\tline \($0.line)\t\($0.tenancy ?? "any subject")" }
+        let lines = people.operators.map {
+            "\($0.name)\tline \($0.line)\t\($0.tenancy ?? "\($0.organisation ?? "-"), any subject")"
+        }
         Output.print(command, people, lines.isEmpty ? "nobody has a desk here" : lines.joined(separator: "\n"))
         return 0
     }
@@ -43,8 +46,16 @@ enum AccountCommands {
         }
         let token = Hex.encode(Random.bytes(32))
         let digest = Digest.blake2b256(Array(token.utf8)).withBytes { Hex.encode($0) }
-        _ = try NodeCommands.client(command.operands[0]).exchange(AdminAPI.Count.self, "POST", path, body: body(digest))
+        // First the file: a name whose token nobody has could be given to nobody else.
         try Files.write(Array("Authorization: Bearer \(token)\n".utf8), to: file, mode: 0o600)
+        do throws(FederationError) {
+            _ = try NodeCommands.client(command.operands[0])
+                .exchange(AdminAPI.Count.self, "POST", path, body: body(digest))
+        } catch {
+            // Refused: nobody has this token. When nobody answered, it may have been taken.
+            if error.code != "unreachable" && error.code != "answer-malformed" { unlink(file) }
+            throw error
+        }
         let added = Added(name: command.operands[1], tokenFile: file)
         Output.print(command, added, "\(added.name) added; the token is in \(file), and nowhere else")
         return 0

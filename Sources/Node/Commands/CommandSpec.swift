@@ -116,6 +116,11 @@ struct CommandParser: Sendable {
 
     private func unknownCommand(_ words: [String]) -> UsageError {
         let typed = words.joined(separator: " ")
+        let group = specs.filter { $0.path.first == words.first }.map { $0.path.joined(separator: " ") }
+        if !group.isEmpty {
+            return UsageError(
+                message: "there is no command \"\(typed)\"", remedy: "use ekc \(group.joined(separator: ", ekc "))")
+        }
         let nearest = specs.map { $0.path.joined(separator: " ") }
             .min { CommandParser.distance($0, typed) < CommandParser.distance($1, typed) }
         return UsageError(

@@ -8,7 +8,7 @@ enum Commands {
 
     private static let directory = Operand(name: "DIR", help: "the node's folder")
 
-    private static let appeal = Operand(name: "ID", help: "the appeal")
+    private static let appeal = Operand(name: "ID", help: "the appeal: its id, or its number")
     private static let claim = Option(name: "claim", value: "N", help: "the number of your claim")
     private static let desk = [
         Option(name: "as", value: "TOKENFILE", help: "who you are: what operator add or channel add wrote"),
@@ -114,7 +114,7 @@ enum Commands {
         CommandSpec(
             path: ["appeal", "show"], summary: "show an appeal with its history", operands: [appeal], options: desk),
         CommandSpec(
-            path: ["appeal", "list"], summary: "list what waits at your desk, first what is due first", options: desk),
+            path: ["appeal", "list"], summary: "list the appeals that you hold", options: desk),
         CommandSpec(
             path: ["appeal", "trace"], summary: "say where an appeal is, from a node's own store",
             operands: [directory, appeal], options: [CommandSpec.json]),

@@ -13,7 +13,11 @@ enum DeskCommands {
                 "token-file-malformed", "\(file) is no token file",
                 remedy: "use what ekc operator add or channel add wrote")
         }
-        return [String(line), "Idempotency-Key: \(command.values["key"] ?? Hex.encode(Random.bytes(16)))"]
+        let key = command.values["key"] ?? Hex.encode(Random.bytes(16))
+        guard (1...64).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw UsageError(message: "--key is not 1 to 64 visible ASCII characters", remedy: "use a UUID")
+        }
+        return [String(line), "Idempotency-Key: \(key)"]
     }
 
     private static func client(_ command: ParsedCommand, port: Int) throws -> HTTPClient {
@@ -25,7 +29,7 @@ enum DeskCommands {
         let submission = PublicAPI.Submission(
             organisation: try command.required("organisation"), subject: try command.required("subject"),
             topic: command.values["topic"], site: nil,
-            history: [Utterance(at: Clocks.wall().rfc3339, author: .citizen, text: text)])
+            history: [Strict(Utterance(at: Clocks.wall().rfc3339, author: .citizen, text: text))])
         let accepted = try client(command, port: 7412).exchange(
             PublicAPI.Accepted.self, "POST", "/api/v1/appeals", headers: headers(command),
             body: Output.encode(submission))
@@ -35,18 +39,21 @@ enum DeskCommands {
 
     static func show(_ command: ParsedCommand) throws -> Int32 {
         let view = try client(command, port: 7411).exchange(
-            AppealView.self, "GET", "/api/v1/appeals/\(command.operands[0])", headers: headers(command))
+            AppealView.self, "GET", "/api/v1/appeals/\(HTTPClient.segment(command.operands[0]))",
+            headers: headers(command))
         Output.print(command, view, words(view))
         return 0
     }
 
     static func list(_ command: ParsedCommand) throws -> Int32 {
         let listing = try client(command, port: 7411).exchange(
-            OperatorAPI.Listing.self, "GET", "/api/v1/queue", headers: headers(command))
-        let lines = listing.appeals.map {
+            OperatorAPI.Listing.self, "GET", command.path[0] == "queue" ? "/api/v1/queue" : "/api/v1/appeals",
+            headers: headers(command))
+        var lines = listing.appeals.map {
             "\($0.number)\t\($0.id)\t\($0.organisation) \($0.subject)\t\($0.state)\t\($0.dueAt ?? "-")"
         }
-        Output.print(command, listing, lines.isEmpty ? "nothing waits" : lines.joined(separator: "\n"))
+        if listing.more == true { lines.append("… and more") }
+        Output.print(command, listing, lines.isEmpty ? "nothing is there" : lines.joined(separator: "\n"))
         return 0
     }
 
@@ -59,11 +66,12 @@ enum DeskCommands {
     /// One act on an appeal that is claimed: the verb is the last word of the command.
     static func act(_ command: ParsedCommand) throws -> Int32 {
         var act = OperatorAPI.Act()
+        _ = try command.required("claim")
         act.claim = try command.number("claim", 1...Int.max, otherwise: 0)
         act.text = command.values["text"]
         act.delivery = command.values["delivery"]
         act.code = command.values["code"]
-        return try send(command, "/api/v1/appeals/\(command.operands[0])/\(command.path[1])", act)
+        return try send(command, "/api/v1/appeals/\(HTTPClient.segment(command.operands[0]))/\(command.path[1])", act)
     }
 
     private static func send(_ command: ParsedCommand, _ path: String, _ act: OperatorAPI.Act) throws -> Int32 {
@@ -82,12 +90,21 @@ enum DeskCommands {
         return lines.joined(separator: "\n")
     }
 
+    private static func owner(_ trace: AdminAPI.Trace) -> String {
+        if let owner = trace.owner { return owner }
+        switch trace.state {
+        case "escalating": return "nobody: on its way to \(trace.tenancy ?? "its home")"
+        case "returned_l1": return "nobody here: on its way back, or with the centre"
+        default: return "its home, \(trace.tenancy ?? "-")"
+        }
+    }
+
     /// Where an appeal is, from this node's own store: no text.
     static func trace(_ command: ParsedCommand) throws -> Int32 {
         let trace = try NodeCommands.client(command.operands[0])
-            .exchange(AdminAPI.Trace.self, "GET", "/api/v1/trace/\(command.operands[1])")
+            .exchange(AdminAPI.Trace.self, "GET", "/api/v1/trace/\(HTTPClient.segment(command.operands[1]))")
         var lines = [
-            "\(trace.id) at \(trace.node): \(trace.state), owner \(trace.owner ?? (trace.state == "escalating" ? "nobody: on its way" : "its home, \(trace.tenancy ?? "-")")), epoch \(trace.ownershipEpoch)"
+            "\(trace.id) at \(trace.node): \(trace.state), owner \(owner(trace)), epoch \(trace.ownershipEpoch)"
         ]
         lines += trace.events.map {
             "\($0.at)  \($0.from ?? "-") → \($0.to)  \($0.event) by \($0.actor)\($0.code.map { " (\($0))" } ?? "")"

@@ -5,8 +5,8 @@ import SampleData
 
 /// Knowledge at the centre, and to read at every node.
 enum KnowledgeCommands {
-    /// A request's body is 1 MiB at most.
-    private static let perRequest = 200
+    /// Of a request's 1 MiB.
+    private static let bytesPerRequest = 900 << 10
 
     static func generate(_ command: ParsedCommand) throws -> Int32 {
         let count = try command.number("count", 1...SampleKnowledge.most, otherwise: 2000)
@@ -35,14 +35,19 @@ enum KnowledgeCommands {
 
     static func importFile(_ command: ParsedCommand) throws -> Int32 {
         let file = command.operands[1]
+        let bytes = try Files.read(file, maximum: 256 << 20)
         let entries: [KnowledgeEntry]
-        do {
-            entries = try JSONDecoder().decode(
-                [KnowledgeEntry].self, from: Data(try Files.read(file, maximum: 256 << 20)))
-        } catch let error as DecodingError {
+        do throws(Problem) { entries = try JSONBody.decodeList(KnowledgeEntry.self, from: bytes) } catch {
             throw FederationError(
-                "file-malformed", "\(file) is no list of entries: \(error)",
+                error.code, "\(file): \(error.detail)",
                 remedy: "write [{\"id\", \"organisation\", \"topic\", \"line\", \"question\", \"answer\"}]")
+        }
+        let faults = KnowledgeEntry.faults(entries)
+        guard faults.isEmpty else {
+            let more = faults.count > 20 ? "\n… and \(faults.count - 20) more" : ""
+            throw FederationError(
+                "bad-entry", "\(file): \(faults.count) faults\n" + faults.prefix(20).joined(separator: "\n") + more,
+                remedy: "mend the file; nothing of it was imported")
         }
         let count = try importEntries(entries, NodeCommands.client(command.operands[0])) { done in
             if !command.json { Output.error("imported \(done) of \(entries.count)") }
@@ -58,9 +63,16 @@ enum KnowledgeCommands {
     ) throws(FederationError) -> Int {
         var done = 0
         while done < entries.count {
-            let part = Array(entries[done..<min(done + perRequest, entries.count)])
+            var part: [UInt8] = []
+            var count = 0
+            while done + count < entries.count {
+                let entry = Output.encode(entries[done + count])
+                guard part.count + entry.count < bytesPerRequest else { break }
+                part += (count == 0 ? [] : [0x2C]) + entry
+                count += 1
+            }
             done += try client.exchange(
-                AdminAPI.Count.self, "POST", "/api/v1/knowledge/drafts", body: Output.encode(part)
+                AdminAPI.Count.self, "POST", "/api/v1/knowledge/drafts", body: [0x5B] + part + [0x5D]
             ).count
             progress(done)
         }
@@ -79,7 +91,7 @@ enum KnowledgeCommands {
 
     static func show(_ command: ParsedCommand) throws -> Int32 {
         let found = try NodeCommands.client(command.operands[0])
-            .exchange(PublishedEntry.self, "GET", "/api/v1/knowledge/\(command.operands[1])")
+            .exchange(PublishedEntry.self, "GET", "/api/v1/knowledge/\(HTTPClient.segment(command.operands[1]))")
         Output.print(
             command, found,
             "\(found.entry.id), revision \(found.revision), \(found.entry.organisation), line \(found.entry.line)\n"

@@ -19,50 +19,12 @@ enum NodeService {
         pthread_sigmask(SIG_BLOCK, &stopSignals, nil)
         signal(SIGPIPE, SIG_IGN)
 
-        let folder = NodeFolder(command.operands[0])
-        let made = Monitor<Desk<Outbox>?>(nil)
-        let node = try FederationNode.open(
-            folder, tables: ContactCentreTables.all, log: { Log.write($0) },
-            application: { id, topology, outbox in
-                let desk = Desk(
-                    node: id, centre: topology.centre ?? id, router: Router(topology), sender: outbox,
-                    random: Random.id128)
-                made.change { $0 = desk }
-                return ContactCentreApplication(desk)
-            })
-        guard let desk = made.changeQuietly({ $0 }) else { preconditionFailure("made while opening") }
-        let routes = AdminAPI(node).routes
-        let admin = try HTTPServer(.unix(path: folder.adminSocket), handler: routes.handle)
-        try node.store.write(.essential) { transaction in try desk.renewClaims(in: transaction) }
-        let door = DeskDoor(node: node, desk: desk)
-        let events = DeskEvents(node, desk)
-        let operators = try HTTPServer(
-            .tcp(host: "127.0.0.1", port: node.settings.operatorsPort ?? 7411),
-            handler: OperatorAPI(door: door, events: events).routes.handle)
-        let channels =
-            node.topology.centre == node.id
-            ? try HTTPServer(
-                .tcp(host: "127.0.0.1", port: node.settings.publicPort ?? 7412),
-                handler: PublicAPI(door: door).routes.handle)
-            : nil
-        let clock = DeskClock(node, desk)
-        node.start()
-        Output.line(
-            String(
-                decoding: Output.encode(
-                    Ready(
-                        node: node.id.text, link: node.links.port, admin: folder.adminSocket, operators: operators.port,
-                        channels: channels?.port)),
-                as: UTF8.self))
+        let service = try RunningNode(NodeFolder(command.operands[0]))
+        Output.line(String(decoding: Output.encode(service.ready), as: UTF8.self))
         var received: Int32 = 0
         sigwait(&stopSignals, &received)
         Log.write(LinkLoop.Event(code: "stopping", peer: nil, detail: "signal \(received)"))
-        events.stop()
-        channels?.stop()
-        operators.stop()
-        clock.stop()
-        admin.stop()
-        node.stop()
+        service.stop()
         return 0
     }
 
@@ -79,16 +41,74 @@ enum NodeService {
     }
 }
 
-/// Lets time pass for appeals: leases, closing, the text that must go. Once a minute.
+/// A node with its links and its listeners, in this process.
+final class RunningNode {
+    let node: FederationNode
+    let ready: NodeService.Ready
+    private let admin: HTTPServer
+    private let operators: HTTPServer
+    private let channels: HTTPServer?
+    private let events: DeskEvents
+    private let clock: DeskClock
+
+    /// Opens the node's folder, binds what it listens on and starts its links.
+    init(_ folder: NodeFolder) throws {
+        let made = Monitor<Desk<Outbox>?>(nil)
+        node = try FederationNode.open(
+            folder, tables: ContactCentreTables.all, log: { Log.write($0) },
+            application: { id, topology, outbox in
+                let desk = Desk(
+                    node: id, centre: topology.centre ?? id, router: Router(topology), sender: outbox,
+                    random: Random.id128)
+                made.change { $0 = desk }
+                return ContactCentreApplication(desk)
+            })
+        guard let desk = made.changeQuietly({ $0 }) else { preconditionFailure("made while opening") }
+        admin = try HTTPServer(.unix(path: folder.adminSocket), handler: AdminAPI(node).routes.handle)
+        try node.store.write(.essential) { transaction in try desk.renewClaims(in: transaction) }
+        let door = DeskDoor(node: node, desk: desk)
+        events = DeskEvents(node, desk)
+        operators = try HTTPServer(
+            .tcp(host: "127.0.0.1", port: node.settings.operatorsPort ?? 7411),
+            handler: OperatorAPI(door: door, events: events).routes.handle)
+        channels =
+            node.topology.centre == node.id
+            ? try HTTPServer(
+                .tcp(host: "127.0.0.1", port: node.settings.publicPort ?? 7412),
+                handler: PublicAPI(door: door).routes.handle)
+            : nil
+        clock = DeskClock(node, desk)
+        node.start()
+        ready = NodeService.Ready(
+            node: node.id.text, link: node.links.port, admin: folder.adminSocket, operators: operators.port,
+            channels: channels?.port)
+    }
+
+    /// Answers what is under way, says good-bye to peers, and lets go of the folder.
+    func stop() {
+        events.stop()
+        channels?.stop()
+        operators.stop()
+        clock.stop()
+        admin.stop()
+        node.stop()
+    }
+}
+
+/// Lets time pass for appeals: leases, closing, the text that must go. It looks once a second and writes when something
+/// is due.
 private final class DeskClock: Sendable {
     private let stopping = Monitor(false)
 
     init(_ node: FederationNode, _ desk: Desk<Outbox>) {
         Threads.start("desk-clock") { [stopping] in
-            while stopping.wait(milliseconds: 60_000, until: { $0 }, then: { _ in true }) == nil {
+            while stopping.wait(milliseconds: 1_000, until: { $0 }, then: { _ in true }) == nil {
                 do {
-                    while try node.store.write(
-                        .essential, { transaction in try desk.passTime(in: transaction) }),
+                    while try node.store.read({ transaction throws(StoreError) in
+                        try desk.isSomethingDue(at: Clocks.wall(), in: transaction)
+                    }),
+                        try node.store.write(
+                            .essential, { transaction in try desk.passTime(in: transaction) }),
                         !stopping.changeQuietly({ $0 })
                     {}
                 } catch {

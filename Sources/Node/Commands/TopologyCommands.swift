@@ -55,6 +55,9 @@ enum TopologyCommands {
     static func routes(_ command: ParsedCommand) throws -> Int32 {
         let topology = try FederationNode.topology(command.operands[0])
         let date = command.values["on"] ?? String(Clocks.wall().rfc3339.prefix(10))
+        guard EntryReader.isDate(date) else {
+            throw UsageError(message: "--on \(date) is no date", remedy: "use YYYY-MM-DD")
+        }
         let router = Router(topology)
         var rows: [Row] = []
         for organisation in topology.organisations {

@@ -222,7 +222,8 @@ struct Demo {
             } else {
                 Output.encode(
                     AdminAPI.NewOperator(
-                        name: name, organisation: nil, tenancy: tenancy, line: line ?? "1", tokenDigest: digest))
+                        name: name, organisation: tenancy == nil ? "PFR" : nil, tenancy: tenancy, line: line ?? "1",
+                        tokenDigest: digest))
             }
         _ = try NodeCommands.client(node(place).folder.path).exchange(AdminAPI.Count.self, "POST", path, body: body)
         try Files.write(

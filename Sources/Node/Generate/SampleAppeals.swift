@@ -72,7 +72,8 @@ struct SampleAppeals {
         if isPersonal, dice.happens(18) { text += " " + SamplePerson.sentence(&dice) }
         return PublicAPI.Submission(
             organisation: organisation, subject: subjects[dice.roll(subjects.count)], topic: sample.topic,
-            site: "\(channel.rawValue)-\(number).example", history: SampleAppeals.history(text, channel))
+            site: "\(channel.rawValue)-\(number).example",
+            history: SampleAppeals.history(text, channel).map { Strict($0) })
     }
 
     private func wording(_ sample: Sample, _ dice: inout Dice) -> String {

@@ -64,6 +64,7 @@ struct AdminAPI {
             var name: String
             var line: String
             var tenancy: String?
+            var organisation: String?
         }
 
         var operators: [Person]
@@ -108,8 +109,14 @@ struct AdminAPI {
             return .json(found)
         }
         admitted(&routes, "GET", "/api/v1/trace/{id}") { request in
-            guard let id = AppealID(request.parameters["id"] ?? "") else {
-                throw Problem(400, "bad-id", "No appeal's id.", remedy: "Send the id as it was given at intake.")
+            let text = request.parameters["id"] ?? ""
+            let found = try node.store.read { transaction throws(StoreError) in
+                try AppealLookup.id(text, in: transaction)
+            }
+            guard let id = found else {
+                throw Problem(
+                    404, "no-such-appeal", "\(text.prefix(64)) is no id, and no number of an appeal at \(node.id).",
+                    remedy: "Send the id or the number as it was given at intake, or ask its home.")
             }
             return .json(try AdminAPI.trace(id, node))
         }
@@ -119,7 +126,7 @@ struct AdminAPI {
                 People(
                     operators: people.map { person in
                         switch person.desk {
-                        case .firstLine: People.Person(name: person.name, line: "1", tenancy: nil)
+                        case .firstLine: People.Person(name: person.name, line: "1", organisation: person.organisation)
                         case .secondLine(let tenancy, let line):
                             People.Person(name: person.name, line: line, tenancy: tenancy)
                         }
@@ -146,6 +153,12 @@ struct AdminAPI {
             guard node.topology.centre == node.id else {
                 throw Problem(409, "not-the-centre", "Line 1 is at the centre.", remedy: "Add the operator there.")
             }
+            let known = Topology.participants.filter { $0 != "OSZN" }
+            guard let organisation = new.organisation, known.contains(organisation) else {
+                throw Problem(
+                    400, "line-not-allowed", "\(new.organisation ?? "Nobody") has no first line.",
+                    remedy: "Name one of \(known.joined(separator: ", ")): OSZN works in the second line only.")
+            }
             desk = .firstLine
         case ("2", let tenancy?), ("2.1", let tenancy?):
             guard let known = node.topology.tenancy(tenancy), known.node == node.id, known.lines.contains(new.line)
@@ -171,7 +184,7 @@ struct AdminAPI {
     private static func addChannel(_ request: HTTPRequest, _ node: FederationNode) throws -> Count {
         let new = try JSONBody.decode(NewChannel.self, from: request.body)
         let digest = try digest(new.tokenDigest)
-        try requireCentre(node)
+        try requireCentre(node, "Channels hand in at the centre.")
         guard let kind = AppealRecord.Channel(rawValue: new.kind) else {
             throw Problem(400, "bad-field", "\(new.kind) is no kind of channel.", remedy: "Use voice, chat or form.")
         }
@@ -203,22 +216,19 @@ struct AdminAPI {
             })
     }
 
-    private static func requireCentre(_ node: FederationNode) throws(Problem) {
+    private static func requireCentre(_ node: FederationNode, _ what: String) throws(Problem) {
         guard node.topology.centre == node.id else {
             throw Problem(
-                409, "not-the-centre", "knowledge is edited at the centre",
+                409, "not-the-centre", what,
                 remedy: "ask \(node.topology.centre?.text ?? "the centre")")
         }
     }
 
     private static func importDrafts(_ request: HTTPRequest, _ node: FederationNode) throws -> Count {
-        try requireCentre(node)
-        let entries: [KnowledgeEntry]
-        do { entries = try JSONDecoder().decode([KnowledgeEntry].self, from: Data(request.body)) } catch {
-            throw Problem(400, "malformed-json", "the body is no list of entries", remedy: "see ekc generate knowledge")
-        }
-        if let fault = entries.compactMap(\.fault).first {
-            throw Problem(400, "bad-field", fault, remedy: "mend it; nothing of this request was taken")
+        try requireCentre(node, "Knowledge is edited at the centre.")
+        let entries = try JSONBody.decodeList(KnowledgeEntry.self, from: request.body)
+        if let fault = KnowledgeEntry.faults(entries).first {
+            throw Problem(400, "bad-entry", fault, remedy: "Mend it; nothing of this request was taken.")
         }
         try node.store.write(.intake) { transaction in
             for entry in entries { try Knowledge.draft(entry, in: transaction) }
@@ -227,7 +237,7 @@ struct AdminAPI {
     }
 
     private static func publish(_ request: HTTPRequest, _ node: FederationNode) throws -> Count {
-        try requireCentre(node)
+        try requireCentre(node, "Knowledge is edited at the centre.")
         var count = 0
         while true {
             let part = try node.store.write(.intake) { transaction in

@@ -21,7 +21,12 @@ extension Problem {
                 }
             self.init(status, error.code, error.detail, remedy: error.remedy)
         case let error as FederationError: self.init(error, status: 409)
-        default: self.init(500, "internal", "The node could not do this.", remedy: "See the node's log.")
+        default:
+            // The words of a store's error name tables and files, never what is in them.
+            let detail =
+                (error as? StoreError).map { "\($0.code.rawValue): \($0.detail)" } ?? "\(Swift.type(of: error))"
+            Log.write(LinkLoop.Event(code: "request-failed", peer: nil, detail: detail))
+            self.init(500, "internal", "The node could not do this.", remedy: "See the node's log.")
         }
     }
 }

@@ -9,10 +9,10 @@ struct DeskDoor: Sendable {
 
     /// The digest of the bearer's token, or a refusal that says nothing.
     static func tokenDigest(_ request: HTTPRequest) throws(Problem) -> [UInt8] {
-        let prefix = "Bearer "
-        guard let header = request.headers["authorization"], header.hasPrefix(prefix), header.utf8.count <= 200 else {
-            throw unauthorised
-        }
+        let prefix = "bearer "
+        guard let header = request.headers["authorization"], header.utf8.count <= 200,
+            header.prefix(prefix.count).lowercased() == prefix
+        else { throw unauthorised }
         return Digest.blake2b256(Array(header.dropFirst(prefix.count).utf8)).withBytes { Array($0) }
     }
 
@@ -129,6 +129,16 @@ struct AppealView: Codable {
     }
 }
 
+extension Utterance: APIRequest {
+    package static let fields: Set = ["at", "author", "text"]
+}
+
+extension KnowledgeEntry: APIRequest {}
+
+extension CitizenRecord: APIRequest {
+    package static let fields: Set = ["name", "birthDate", "snils", "phone", "address"]
+}
+
 /// The public listener: channels hand in appeals and read nothing.
 struct PublicAPI {
     let door: DeskDoor
@@ -139,13 +149,16 @@ struct PublicAPI {
         var subject: String
         var topic: String?
         var site: String?
-        var history: [Utterance]
+        var history: [Strict<Utterance>]
+
+        var said: [Utterance] { history.map(\.value) }
 
         func check() throws(Problem) {
-            for (index, utterance) in history.enumerated() {
-                guard Timestamp(rfc3339: utterance.at) != nil, !utterance.text.isEmpty else {
+            for (index, utterance) in said.enumerated() {
+                guard Timestamp(rfc3339: utterance.at) != nil, PlainText.isSaid(utterance.text) else {
                     throw Problem(
-                        400, "bad-utterance", "history[\(index)] has no text, or its instant cannot be read.",
+                        400, "bad-utterance",
+                        "history[\(index)] has no text or control characters, or its instant cannot be read.",
                         remedy: "Send at as 2026-11-24T09:15:00.123Z, and what was said.")
                 }
             }
@@ -166,7 +179,7 @@ struct PublicAPI {
                 try door.requireChannel(token)
                 let submission = try JSONBody.decode(Submission.self, from: request.body)
                 try submission.check()
-                let history = try History(submission.history)
+                let history = try History(submission.said)
                 door.perform(.intake, request, responder) { transaction in
                     guard let channel = try Accounts.channel(tokenDigest: token, in: transaction) else {
                         throw DeskDoor.unauthorised
@@ -204,7 +217,7 @@ struct OperatorAPI {
         var reason: String?
         var entry: String?
         var revision: Int?
-        var citizen: CitizenRecord?
+        var citizen: Strict<CitizenRecord>?
         var refused: Bool?
         var text: String?
         var delivery: String?
@@ -213,7 +226,12 @@ struct OperatorAPI {
 
     struct Listing: Codable {
         var appeals: [AppealView]
+        /// There are more than are shown.
+        var more: Bool?
     }
+
+    /// Appeals that one listing shows.
+    private static let most = 100
 
     var routes: HTTPRoutes {
         var routes = HTTPRoutes()
@@ -225,10 +243,24 @@ struct OperatorAPI {
                 let token = try DeskDoor.tokenDigest(request)
                 let found = try door.node.store.read { transaction throws(StoreError) -> [AppealRecord]? in
                     guard let person = try Accounts.person(tokenDigest: token, in: transaction) else { return nil }
-                    return try door.desk.list(for: person, limit: 100, in: transaction)
+                    return try door.desk.list(for: person, limit: OperatorAPI.most + 1, in: transaction)
                 }
                 guard let found else { throw DeskDoor.unauthorised }
-                return .json(Listing(appeals: found.map { AppealView($0) }))
+                return .json(
+                    Listing(
+                        appeals: found.prefix(OperatorAPI.most).map { AppealView($0) },
+                        more: found.count > OperatorAPI.most ? true : nil))
+            })
+        routes.on(
+            "GET", "/api/v1/appeals",
+            answering: { request in
+                let token = try DeskDoor.tokenDigest(request)
+                let found = try door.node.store.read { transaction throws(StoreError) -> [Desk<Outbox>.Shown]? in
+                    guard let person = try Accounts.person(tokenDigest: token, in: transaction) else { return nil }
+                    return try door.desk.held(by: person, in: transaction)
+                }
+                guard let found else { throw DeskDoor.unauthorised }
+                return .json(Listing(appeals: found.map { AppealView($0.appeal, claim: $0.claim) }))
             })
         routes.on(
             "GET", "/api/v1/appeals/{id}",
@@ -264,7 +296,7 @@ struct OperatorAPI {
                 return .events(try events.follow(person, after: last.flatMap(UInt64.init)))
             })
         act(&routes, "/api/v1/queue/claim") { act, _, person, transaction in
-            let wanted = try act.id.map { text in try OperatorAPI.id(text) }
+            let wanted = try act.id.map { text in try OperatorAPI.id(text, in: transaction) }
             let (appeal, claim) = try door.desk.claim(wanted, by: person, in: transaction)
             return AppealView(appeal, claim: claim)
         }
@@ -292,9 +324,9 @@ struct OperatorAPI {
             guard let citizen = act.citizen else {
                 throw Problem(400, "citizen-missing", "No citizen is named.", remedy: "Send citizen, or refused: true.")
             }
-            return AppealView(
-                try door.desk.confirmIdentity(
-                    id, claim: try act.number(), citizen: citizen, by: person, in: transaction))
+            let appeal = try door.desk.confirmIdentity(
+                id, claim: try act.number(), citizen: citizen.value, by: person, in: transaction)
+            return AppealView(appeal, claim: try door.desk.claim(of: id, in: transaction))
         }
         act(&routes, "/api/v1/appeals/{id}/answer") { act, id, person, transaction in
             AppealView(
@@ -320,13 +352,13 @@ struct OperatorAPI {
                 let token = try DeskDoor.tokenDigest(request)
                 _ = try door.person(token)
                 let act = try JSONBody.decode(Act.self, from: request.body.isEmpty ? Array("{}".utf8) : request.body)
-                let id = try request.parameters["id"].map { text in try OperatorAPI.id(text) }
                 door.perform(.people, request, responder) { transaction in
                     "operator/" + (try OperatorAPI.person(token, in: transaction)).name
                 } _: { transaction in
                     let person = try OperatorAPI.person(token, in: transaction)
-                    let nobody = AppealID(bits: ID128(high: 0, low: 0))
-                    let view = try body(act, id ?? nobody, person, transaction)
+                    // Without one the act names its appeal itself, or none.
+                    let id = try request.parameters["id"].map { try OperatorAPI.id($0, in: transaction) }
+                    let view = try body(act, id ?? AppealID(bits: ID128(high: 0, low: 0)), person, transaction)
                     return Idempotency.Answer(status: 200, body: Output.encode(view))
                 }
             } catch { responder.refuse(Problem(telling: error)) }
@@ -338,19 +370,19 @@ struct OperatorAPI {
         return person
     }
 
-    private static func id(_ text: String) throws(Problem) -> AppealID {
-        guard let id = AppealID(text) else {
-            throw Problem(403, "not-yours", "There is no such appeal at your desk.", remedy: "Check the id.")
-        }
+    private static func id<Transaction: Readable & ~Copyable>(
+        _ text: String, in transaction: borrowing Transaction
+    ) throws -> AppealID {
+        guard let id = try AppealLookup.id(text, in: transaction) else { throw Access.refusal }
         return id
     }
 
     private static func show(_ request: HTTPRequest, _ token: [UInt8], _ door: DeskDoor) throws -> AppealView {
-        let id = try OperatorAPI.id(request.parameters["id"] ?? "")
         var shown: Result<AppealView, any Error> = .failure(DeskDoor.unauthorised)
         try door.node.store.read { transaction throws(StoreError) in
             guard let person = try Accounts.person(tokenDigest: token, in: transaction) else { return }
             do {
+                let id = try OperatorAPI.id(request.parameters["id"] ?? "", in: transaction)
                 shown = .success(AppealView(try door.desk.show(id, for: person, in: transaction)))
             } catch { shown = .failure(error) }
         }

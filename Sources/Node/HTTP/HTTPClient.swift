@@ -12,12 +12,14 @@ final class HTTPClient {
 
     private let curl: UnsafeMutableRawPointer?
     private let base: String
+    private let socket: String?
     private static let isReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
     /// - Parameter socket: the path of a Unix socket; nil: `base` is asked over TCP.
     init(base: String = "http://localhost", socket: String? = nil) {
         precondition(HTTPClient.isReady)
         self.base = base
+        self.socket = socket
         curl = curl_easy_init()
         ccurl_set_long(curl, CURLOPT_NOSIGNAL, 1)
         ccurl_set_text(curl, CURLOPT_PROXY, "")
@@ -54,6 +56,10 @@ final class HTTPClient {
             return curl_easy_perform(curl)
         }
         guard status == CURLE_OK else {
+            if let socket, access(socket, F_OK) == 0 || errno == EACCES, access(socket, W_OK) != 0, errno == EACCES {
+                throw FederationError(
+                    "not-permitted", "\(socket) is not for this user", remedy: "become root or the node's own user")
+            }
             throw FederationError(
                 "unreachable", "\(base)\(path): \(String(cString: curl_easy_strerror(status)))",
                 remedy: "is the node running? ekc node run DIR starts it")
@@ -61,6 +67,14 @@ final class HTTPClient {
         var code = 0
         ccurl_status(curl, &code)
         return Answer(status: code, body: collected.bytes)
+    }
+
+    /// One segment of a path, percent-encoded: nothing in it means anything to a path.
+    static func segment(_ text: String) -> String {
+        let unreserved = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~".utf8)
+        return text.utf8.reduce(into: "") { path, byte in
+            path += unreserved.contains(byte) ? String(UnicodeScalar(byte)) : "%" + Hex.encode([byte])
+        }
     }
 
     /// Sends and decodes; a problem of the server becomes an error with its words.

@@ -91,7 +91,7 @@ package struct HTTPRoutes: Sendable {
         responder.refuse(
             Problem(
                 404, "no-such-path", "There is nothing at \(request.path).",
-                remedy: "See the API's description for its paths."))
+                remedy: "The paths are under /api/v1; see the README."))
     }
 
     /// Literal before parameter, at the first segment where the two differ in kind.

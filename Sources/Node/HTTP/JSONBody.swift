@@ -16,6 +16,8 @@ package protocol APIRequest: Decodable, Sendable {
 package struct Strict<Value: APIRequest>: Decodable, Sendable {
     package var value: Value
 
+    package init(_ value: Value) { self.value = value }
+
     package init(from decoder: any Decoder) throws {
         let present = try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue)
         if let unknown = present.filter({ !Value.fields.contains($0) }).min() {
@@ -23,6 +25,10 @@ package struct Strict<Value: APIRequest>: Decodable, Sendable {
         }
         value = try Value(from: decoder)
     }
+}
+
+extension Strict: Encodable where Value: Encodable {
+    package func encode(to encoder: any Encoder) throws { try value.encode(to: encoder) }
 }
 
 /// JSON of API bodies. Signed files and topologies have a stricter reader of their own.
@@ -38,20 +44,36 @@ package enum JSONBody {
     /// - Throws: 400 `bad-json` for what is not UTF-8, not JSON, or of another type, naming the place;
     ///   400 `unknown-field` naming the field.
     package static func decode<Value: APIRequest>(_ type: Value.Type, from bytes: [UInt8]) throws(Problem) -> Value {
+        try decode(Strict<Value>.self, known: Value.fields, from: bytes).value
+    }
+
+    /// Decodes a list of objects.
+    package static func decodeList<Value: APIRequest>(_ type: Value.Type, from bytes: [UInt8]) throws(Problem)
+        -> [Value]
+    {
+        try decode([Strict<Value>].self, known: Value.fields, from: bytes).map(\.value)
+    }
+
+    private static func decode<Value: Decodable>(
+        _ type: Value.Type, known: Set<String>, from bytes: [UInt8]
+    ) throws(Problem) -> Value {
         guard !bytes.isEmpty else { throw bad("It is empty.", remedy: "Send a JSON object.") }
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw bad("It is not UTF-8.", remedy: "Send JSON in UTF-8.")
         }
         // Foundation takes one of two fields of the same name, and says no place: another reader might take the other.
-        do throws(JSONText.Fault) { _ = try JSONText.read(bytes, lenient: false, maximum: bytes.count) } catch {
+        do throws(JSONText.Fault) {
+            let root = try JSONText.read(bytes, lenient: false, maximum: bytes.count)
+            if let null = root.firstNull { throw JSONText.Fault(offset: null, message: "null: leave the field out") }
+        } catch {
             let place = JSONText.place(of: error.offset, in: bytes)
             throw bad(
-                "It is not JSON: \(place.line):\(place.column): \(error.message).", remedy: "Send one JSON object.")
+                "\(place.line):\(place.column): \(error.message).", remedy: "Send JSON as it is described.")
         }
         do {
-            return try JSONDecoder().decode(Strict<Value>.self, from: Data(bytes)).value
+            return try JSONDecoder().decode(type, from: Data(bytes))
         } catch let error as UnknownField {
-            let known = Value.fields.sorted().joined(separator: ", ")
+            let known = known.sorted().joined(separator: ", ")
             throw Problem(
                 400, "unknown-field", "The request has an unknown field: \(place(error.path)).",
                 remedy: error.path.count == 1 ? "Leave it out; known are: \(known)." : "Leave it out.")

@@ -1,0 +1,293 @@
+import CCurl
+import FederationTestKit
+import FoundationEssentials
+import Glibc
+import Testing
+
+@testable import ContactCentre
+@testable import Federation
+@testable import Node
+
+/// A centre and the home of OSZN in 77, with all their listeners, asked over HTTP as channels, desks and administrators
+/// ask.
+private final class TwoNodes {
+    let folder: TemporaryFolder
+    private(set) var running: [String: RunningNode] = [:]
+    private var port: UInt16 = 0
+
+    init() throws {
+        folder = try TemporaryFolder()
+        var pins = Pins(federation: "ekc.test")
+        for (name, segment) in [("centre", "centre"), ("subject-77", "oszn")] {
+            let authority = try Authority.create(
+                folder.path + "/ca-\(segment)", segment: segment, federation: "ekc.test")
+            let settings = NodeSettings(node: name, segment: segment, federation: "ekc.test", anyPorts: true)
+            let answer = try authority.issue(try place(name).create(settings), now: Clocks.wall())
+            try place(name).install(answer)
+            try pins.add(answer)
+        }
+        for name in ["centre", "subject-77"] { try TrustFile.write(pins, to: place(name).pinsFile) }
+        try start("centre")
+        try start("subject-77")
+    }
+
+    func place(_ name: String) -> NodeFolder { NodeFolder(folder.path + "/" + name) }
+
+    func start(_ name: String) throws {
+        let file = ArchitecturePaths.root + "/topology/two-nodes.json"
+        let text = String(decoding: try Files.read(file, maximum: 1 << 20), as: UTF8.self)
+        try Files.write(Array(text.replacing(":7410", with: ":\(port)").utf8), to: place(name).topologyFile)
+        let node = try RunningNode(place(name))
+        running[name] = node
+        if let link = node.ready.link { port = link }
+    }
+
+    func stop(_ name: String) { running.removeValue(forKey: name)?.stop() }
+
+    deinit { for node in running.values { node.stop() } }
+
+    // MARK: Asking
+
+    struct Answer {
+        var status: Int
+        var body: [UInt8]
+
+        var code: String? {
+            struct Told: Decodable { var code: String }
+            return (try? JSONDecoder().decode(Told.self, from: Data(body)))?.code
+        }
+
+        func decoded<Value: Decodable>(_ type: Value.Type) throws -> Value {
+            try JSONDecoder().decode(type, from: Data(body))
+        }
+    }
+
+    func ask(
+        _ port: UInt16?, _ method: String, _ path: String, token: String? = nil, key: String? = UUID().uuidString,
+        _ body: String? = nil
+    ) throws -> Answer {
+        let headers = [token.map { "Authorization: Bearer \($0)" }, key.map { "Idempotency-Key: \($0)" }]
+        let answer = try HTTPClient(base: "http://127.0.0.1:\(try #require(port))")
+            .send(method, path, headers: headers.compactMap { $0 }, body: body.map { Array($0.utf8) })
+        return Answer(status: answer.status, body: answer.body)
+    }
+
+    func ask(
+        desk name: String, _ method: String, _ path: String, token: String? = nil, key: String? = UUID().uuidString,
+        _ body: String? = nil
+    ) throws -> Answer {
+        try ask(running[name]?.ready.operators, method, path, token: token, key: key, body)
+    }
+
+    /// Adds an account by the admin socket; the token is the name, repeated.
+    func add(_ place: String, _ path: String, _ fields: String, token: String) throws -> Answer {
+        let digest = Digest.blake2b256(Array(token.utf8)).withBytes { Hex.encode($0) }
+        let answer = try NodeCommands.client(self.place(place).path)
+            .send("POST", path, body: Array("{\(fields), \"tokenDigest\": \"\(digest)\"}".utf8))
+        return Answer(status: answer.status, body: answer.body)
+    }
+
+    func people() throws {
+        for (place, path, fields, token) in [
+            ("centre", "/api/v1/channels", #""name": "site", "kind": "form""#, "tsite"),
+            ("centre", "/api/v1/operators", #""name": "anna", "line": "1", "organisation": "PFR""#, "tanna"),
+            ("subject-77", "/api/v1/operators", #""name": "boris", "line": "2", "tenancy": "OSZN/77""#, "tboris"),
+        ] {
+            let answer = try add(place, path, fields, token: token)
+            #expect(answer.status == 200, "\(String(decoding: answer.body, as: UTF8.self))")
+        }
+    }
+
+    static let appeal = """
+        {"organisation": "OSZN", "subject": "77",
+         "history": [{"at": "2026-11-24T09:15:00.123Z", "author": "citizen", "text": "Когда придёт пособие?"}]}
+        """
+
+    func submit(key: String = UUID().uuidString, _ body: String = TwoNodes.appeal) throws -> Answer {
+        try ask(running["centre"]?.ready.channels, "POST", "/api/v1/appeals", token: "tsite", key: key, body)
+    }
+}
+
+enum ArchitecturePaths {
+    /// The package's folder: this file is two below it.
+    static var root: String { #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined() }
+}
+
+@Suite("The API, over HTTP", .serialized)
+struct DeskAPITests {
+    @Test("One appeal's whole life, and the same answer to a repeated key after a restart")
+    func life() throws {
+        let nodes = try TwoNodes()
+        try nodes.people()
+        let first = try nodes.submit(key: "k-1")
+        #expect(first.status == 201)
+        let accepted = try first.decoded(PublicAPI.Accepted.self)
+        let claimed = try nodes.ask(desk: "centre", "POST", "/api/v1/queue/claim", token: "tanna", "{}")
+            .decoded(AppealView.self)
+        #expect(claimed.id == accepted.id && claimed.claim?.number == 1)
+        let mine = try nodes.ask(desk: "centre", "GET", "/api/v1/appeals", token: "tanna")
+            .decoded(OperatorAPI.Listing.self)
+        #expect(mine.appeals.map(\.id) == [accepted.id])
+        // By its number, as it is said on the phone.
+        let escalated = try nodes.ask(
+            desk: "centre", "POST", "/api/v1/appeals/\(accepted.number)/escalate", token: "tanna",
+            #"{"claim": 1, "reason": "PERSONAL"}"#)
+        #expect(escalated.status == 200)
+        nodes.stop("centre")
+        try nodes.start("centre")
+        let again = try nodes.submit(key: "k-1")
+        #expect(again.status == 201 && again.body == first.body)
+        #expect(try nodes.submit(key: "k-1", TwoNodes.appeal.replacing("77", with: "50")).code == "key-reused")
+        #expect(try nodes.submit(key: "k-1", TwoNodes.appeal.replacing("77", with: "50")).status == 422)
+
+        let arrived = try TestFederation.wait(milliseconds: 10_000) {
+            try nodes.ask(desk: "subject-77", "GET", "/api/v1/queue", token: "tboris")
+                .decoded(OperatorAPI.Listing.self).appeals.count == 1
+        }
+        #expect(arrived)
+        let path = "/api/v1/appeals/\(accepted.id)"
+        _ = try nodes.ask(
+            desk: "subject-77", "POST", "/api/v1/queue/claim", token: "tboris", "{\"id\": \"\(accepted.id)\"}")
+        let identity = try nodes.ask(
+            desk: "subject-77", "POST", path + "/identity", token: "tboris",
+            """
+            {"claim": 1, "citizen": {"name": "Образцова Мария", "birthDate": "1960-02-29", "snils": "112-233-445 95"}}
+            """)
+        #expect(try identity.decoded(AppealView.self).claim?.number == 1)
+        let key = "answer-once"
+        let answer = #"{"claim": 1, "text": "25 числа.", "delivery": "call"}"#
+        let told = try nodes.ask(desk: "subject-77", "POST", path + "/answer", token: "tboris", key: key, answer)
+        #expect(try told.decoded(AppealView.self).state == "resolved")
+        // The same key is the same answer; another one is a second answer, and there is none.
+        #expect(
+            try nodes.ask(desk: "subject-77", "POST", path + "/answer", token: "tboris", key: key, answer).body
+                == told.body)
+        #expect(
+            try nodes.ask(desk: "subject-77", "POST", path + "/answer", token: "tboris", answer).code == "stale-claim")
+        let heard = try TestFederation.wait(milliseconds: 10_000) {
+            try nodes.ask(desk: "centre", "GET", path, token: "tanna").decoded(AppealView.self).outcome == "answered"
+        }
+        #expect(heard)
+        let seen = try nodes.ask(desk: "centre", "GET", path, token: "tanna")
+        #expect(!String(decoding: seen.body, as: UTF8.self).contains("25 числа"))
+        #expect(!String(decoding: seen.body, as: UTF8.self).contains("Образцова"))
+    }
+
+    @Test("A token opens its own door and no other; what is not yours does not exist")
+    func doors() throws {
+        let nodes = try TwoNodes()
+        try nodes.people()
+        for (token, key) in [(nil, "x"), ("", "x"), ("tsite", "x"), ("tboris", "x"), ("nobody", "x")]
+            as [(String?, String)]
+        {
+            let answer = try nodes.ask(
+                desk: "centre", "POST", "/api/v1/queue/claim", token: token, key: key, "not json")
+            #expect(answer.status == 401 && answer.code == "unauthorised", "\(token ?? "-")")
+            #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: token).status == 401)
+        }
+        let channel = nodes.running["centre"]?.ready.channels
+        #expect(try nodes.ask(channel, "POST", "/api/v1/appeals", token: "tanna", TwoNodes.appeal).status == 401)
+        #expect(try nodes.ask(channel, "GET", "/api/v1/queue", token: "tsite").status == 404)
+        #expect(try nodes.ask(channel, "GET", "/api/v1/node", token: "tsite").status == 404)
+        #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/node", token: "tanna").status == 404)
+
+        let id = try nodes.submit().decoded(PublicAPI.Accepted.self).id
+        var refusals: Set<String> = []
+        for wanted in [id, "0193a5f0-0000-7000-8000-000000000000", "00-0000-0009-9", "nonsense", "..%2Fqueue"] {
+            let answer = try nodes.ask(desk: "subject-77", "GET", "/api/v1/appeals/\(wanted)", token: "tboris")
+            guard answer.status != 400 else { continue }
+            #expect(answer.status == 403)
+            refusals.insert(String(decoding: answer.body, as: UTF8.self))
+        }
+        #expect(refusals.count == 1 && refusals.first?.contains("not-yours") == true)
+    }
+
+    @Test(
+        "What cannot be meant is a clear error, and nothing is half done",
+        arguments: [
+            ("unknown-field", #""colour": 1, "organisation""#, #""organisation""#),
+            ("unknown-field", #""phone": "1", "text""#, #""text""#),
+            ("bad-json", #""topic": null, "organisation""#, #""organisation""#),
+            ("bad-json", #""subject": "77", "subject""#, #""subject""#), ("bad-json", "", #"{"organisation""#),
+            ("unknown-subject", #""99""#, #""77""#), ("bad-utterance", #""   ""#, "\"Когда придёт пособие?\""),
+            ("bad-utterance", #""a\u0000b""#, "\"Когда придёт пособие?\""),
+            ("bad-utterance", #""yesterday""#, #""2026-11-24T09:15:00.123Z""#),
+            ("bad-name", #""topic": "Иванов", "organisation""#, #""organisation""#),
+        ])
+    func badAppeals(_ code: String, _ put: String, _ out: String) throws {
+        let nodes = DeskAPITests.shared
+        let body = TwoNodes.appeal.replacing(out, with: put)
+        #expect(body != TwoNodes.appeal)
+        let answer = try nodes.submit(body)
+        #expect(answer.status == 400 && answer.code == code, "\(String(decoding: answer.body, as: UTF8.self))")
+        let listed = try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: "tanna")
+            .decoded(OperatorAPI.Listing.self)
+        #expect(listed.appeals.isEmpty)
+    }
+
+    nonisolated(unsafe) private static let shared: TwoNodes = {
+        do {
+            let nodes = try TwoNodes()
+            try nodes.people()
+            return nodes
+        } catch { fatalError("\(error)") }
+    }()
+
+    @Test("Accounts are held against the topology, and a token's file comes before its account")
+    func accounts() throws {
+        let nodes = DeskAPITests.shared
+        for (fields, code) in [
+            (#""name": "a", "line": "1", "organisation": "OSZN""#, "line-not-allowed"),
+            (#""name": "a", "line": "1""#, "line-not-allowed"),
+            (#""name": "a", "line": "2", "tenancy": "OSZN/77""#, "no-such-tenancy"),
+            (#""name": "Анна", "line": "1", "organisation": "PFR""#, "bad-name"),
+        ] { #expect(try nodes.add("centre", "/api/v1/operators", fields, token: "x").code == code) }
+        #expect(
+            try nodes.add("subject-77", "/api/v1/channels", #""name": "c", "kind": "form""#, token: "x").code
+                == "not-the-centre")
+        let place = nodes.place("centre").path
+        let missing = nodes.folder.path + "/nowhere/token"
+        #expect(
+            try Binary.run([
+                "operator", "add", place, "petr", "--line", "1", "--organisation", "PFR", "--token-file", missing,
+            ]).exit == 1)
+        let file = nodes.folder.path + "/petr.token"
+        #expect(
+            try Binary.run([
+                "operator", "add", place, "petr", "--line", "1", "--organisation", "PFR", "--token-file", file,
+            ]).exit == 0)
+        let other = nodes.folder.path + "/petr-2.token"
+        #expect(
+            try Binary.run([
+                "operator", "add", place, "petr", "--line", "1", "--organisation", "PFR", "--token-file", other,
+            ]).exit == 1)
+        #expect(Files.exists(file) && !Files.exists(other))
+    }
+
+    @Test("Knowledge is imported whole or not at all, whatever its size")
+    func knowledge() throws {
+        let nodes = DeskAPITests.shared
+        let place = nodes.place("centre").path
+        func entry(_ number: Int, _ more: String = "", answer: String = "Ответ") -> String {
+            """
+            {"id": "KB-T-\(number)", "organisation": "OSZN", "topic": "family", "line": "1", "question": "Вопрос?",
+             "answer": "\(answer)"\(more)}
+            """
+        }
+        func imported(_ entries: [String]) throws -> (exit: Int32, output: String) {
+            let file = nodes.folder.path + "/entries.json"
+            try Files.write(Array("[\(entries.joined(separator: ","))]".utf8), to: file)
+            return try Binary.run(["knowledge", "import", place, file, "--json"])
+        }
+        let good = (0..<250).map { entry($0) }
+        #expect(try imported(good + [entry(250, answer: " ")]).exit == 1)
+        #expect(try imported(good + [entry(0)]).exit == 1)
+        #expect(try imported(good + [entry(250, ", \"colour\": 1")]).exit == 1)
+        #expect(try Binary.run(["knowledge", "publish", place, "--json"]).output == "{\"count\":0}\n")
+        // As many bytes as several requests may have.
+        let long = String(repeating: "ю", count: 7_900)
+        let (exit, output) = try imported((0..<100).map { entry($0, answer: long) })
+        #expect(exit == 0 && output == "{\"count\":100}\n")
+        #expect(try Binary.run(["knowledge", "publish", place, "--json"]).output == "{\"count\":100}\n")
+    }
+}
