@@ -1,6 +1,6 @@
 # Every target lists and installs what is missing first (Debian packages), so that a fresh clone needs nothing else.
 SHELL := /bin/bash
-PACKAGES := libssl-dev libsodium-dev liblmdb-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace
+PACKAGES := libssl-dev libsodium-dev liblmdb-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace curl jq
 SEEDS ?= 200
 
 .PHONY: help setup build demo test test-slow simulate lint
@@ -10,6 +10,8 @@ help:
 
 setup: ## list and install the Debian packages that are missing
 	@command -v swift >/dev/null || { echo "Swift 6.3 or newer is needed: https://www.swift.org/install/linux/"; exit 1; }
+	@swift --version 2>/dev/null | grep -qE 'Swift version (6\.[3-9]|6\.[1-9][0-9]|[7-9])' \
+	    || { echo "Swift 6.3 or newer is needed, this is: $$(swift --version 2>/dev/null | head -1)"; exit 1; }
 	@missing=""; for package in $(PACKAGES); do \
 	    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; \
 	done; \

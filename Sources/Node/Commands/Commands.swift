@@ -171,6 +171,10 @@ enum Commands {
 
     /// Runs a command line. Returns the exit code: 0 done, 1 failed, 64 usage.
     static func run(_ arguments: [String]) -> Int32 {
+        if arguments == ["--version"] {
+            Output.line(Release.words)
+            return 0
+        }
         do {
             switch try CommandParser(specs: specs).parse(arguments) {
             case .help(let text):

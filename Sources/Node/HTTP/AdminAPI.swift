@@ -257,7 +257,8 @@ struct AdminAPI {
         let links = node.links.ask { $0.links }
         let rows = node.links.ask { exchange in exchange.rows }
         var waiting: [String: UInt64] = [:]
-        let knowledge = rows.filter { $0.key.destination == .everyone }.map(\.value.last).max() ?? 0
+        // Each life of the centre's store has numbered from 1: the log is all of them, one after another.
+        let knowledge = rows.filter { $0.key.destination == .everyone }.reduce(0) { $0 + $1.value.last }
         for (stream, row) in rows
         where ![node.id, .everyone].contains(stream.destination) && row.last > row.base {
             waiting[stream.destination.text, default: 0] += row.last - row.base
