@@ -23,7 +23,7 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
             case .returned:
                 let body = try MessageBody.decode(ReturnBody.self, envelope)
                 try desk.returned(body, from: envelope.header.stream.origin, in: transaction)
-            case .receipt, .topology, .status, .probe: throw Rejection("kind-unknown")
+            default: throw Rejection("kind-unknown")
             }
         } catch let error as DomainError {
             throw Rejection(error.code)
@@ -45,7 +45,7 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
             try settled(ReturnBody.self, envelope) { try self.desk.takeBack($0, code: code, in: transaction) }
         case .answer:
             try settled(AnswerBody.self, envelope) { try self.desk.answerRefused($0, code: code, in: transaction) }
-        case .receipt, .topology, .status, .entry, .probe: break
+        default: break
         }
     }
 

@@ -115,6 +115,24 @@ struct FrameTests {
         return exchange
     }
 
+    @Test("What a newer release has added passes a relay in its own lane; who opens it must know it")
+    func newer() throws {
+        var bytes = EnvelopeCodec.encode(FrameTests.envelope(1, from: FrameTests.peer, to: FrameTests.here))
+        func header(_ change: [(Int, UInt8)]) -> EnvelopeHeader? {
+            for (place, byte) in change { bytes[place] = byte }
+            var reader = ByteReader(bytes)
+            return try? EnvelopeCodec.decodeHeader(&reader)
+        }
+        // suite @1 · lane @2 · kind @3
+        #expect(header([(3, 63)])?.kind.description == "kind-63")
+        #expect(header([(2, 0), (3, 15)])?.stream.lane == .control)
+        #expect(header([(2, 0), (3, 16)]) == nil, "a lane that is not the kind's")
+        #expect(header([(2, 3), (3, 64)]) == nil, "a kind of no lane")
+        #expect(header([(1, 9), (3, 48)]) != nil)
+        #expect(throws: WireError.self) { try EnvelopeCodec.decode(bytes) }
+        #expect(header([(0, 2)]) == nil, "another format")
+    }
+
     private func arrive(_ kind: FrameKind, _ bytes: [UInt8], _ exchange: inout Exchange) -> [ExchangeAction] {
         exchange.arrived(
             FramedMessage(kind: kind, flags: 0, bytes: bytes), in: 1, reading: NoPacks(),

@@ -1,23 +1,36 @@
-/// What a message is. The lane follows from it.
-package enum MessageKind: UInt8, Sendable, Hashable, CaseIterable {
-    case receipt = 1
-    case topology = 2
-    case escalation = 16
-    case answer = 17
-    case returned = 18
-    case status = 19
-    case entry = 32
-    /// Counted where it arrives and nothing else: for the test of a link and for measurements.
-    case probe = 48
+/// What a message is. The lane follows from it: sixteen kinds for each, so that a relay carries what a newer release has
+/// added, in its lane, and only the destination must know it.
+package struct MessageKind: RawRepresentable, Sendable, Hashable {
+    package var rawValue: UInt8
 
-    package var lane: Lane {
-        switch self {
-        case .receipt, .topology: .control
-        case .escalation, .answer, .returned, .status: .appeals
-        case .entry: .knowledge
-        case .probe: .bulk
-        }
+    /// Nil when it is of no lane: 64 and above.
+    package init?(rawValue: UInt8) {
+        guard Lane(rawValue: rawValue >> 4) != nil else { return nil }
+        self.rawValue = rawValue
     }
+
+    private init(_ rawValue: UInt8) { self.rawValue = rawValue }
+
+    package static let receipt = MessageKind(1)
+    package static let topology = MessageKind(2)
+    package static let escalation = MessageKind(16)
+    package static let answer = MessageKind(17)
+    package static let returned = MessageKind(18)
+    package static let status = MessageKind(19)
+    package static let entry = MessageKind(32)
+    /// Counted where it arrives and nothing else: for the test of a link and for measurements.
+    package static let probe = MessageKind(48)
+
+    package var lane: Lane { Lane(rawValue: rawValue >> 4) ?? .bulk }
+}
+
+extension MessageKind: CustomStringConvertible {
+    private static let names: [MessageKind: String] = [
+        .receipt: "receipt", .topology: "topology", .escalation: "escalation", .answer: "answer",
+        .returned: "returned", .status: "status", .entry: "entry", .probe: "probe",
+    ]
+
+    package var description: String { MessageKind.names[self] ?? "kind-\(rawValue)" }
 }
 
 /// 128 bits: an envelope's id, an appeal's id. Ordered as unsigned big-endian bytes, so that a UUIDv7 grows with time.

@@ -32,6 +32,8 @@ package enum EnvelopeCodec {
 
     package static func decode(_ bytes: [UInt8]) throws(WireError) -> Envelope {
         guard bytes.count <= maximumBytes else { throw .tooLong(at: 0) }
+        // Relays carry what is sealed otherwise; who opens it must know how.
+        guard bytes.count > 1, bytes[1] == 0 else { throw .invalid(at: 1) }
         var reader = ByteReader(bytes)
         let header = try decodeHeader(&reader)
         let count = Int(try reader.number(UInt32.self))
@@ -43,7 +45,7 @@ package enum EnvelopeCodec {
     /// The header alone, of bytes whose end is not looked at.
     package static func decodeHeader(_ reader: inout ByteReader) throws(WireError) -> EnvelopeHeader {
         guard try reader.number(UInt8.self) == 1 else { throw .invalid(at: 0) }
-        guard try reader.number(UInt8.self) == 0 else { throw .invalid(at: 1) }
+        _ = try reader.number(UInt8.self)
         guard let lane = Lane(rawValue: try reader.number(UInt8.self)) else { throw .invalid(at: 2) }
         guard let kind = MessageKind(rawValue: try reader.number(UInt8.self)), kind.lane == lane else {
             throw .invalid(at: 3)
