@@ -19,13 +19,17 @@ struct TopologyTests {
         "{\"id\": \"subject-77\", \"segment\": \"oszn\", \"subject\": \"77\", \"state\": \"live\", \"addresses\": []},",
         "{\"id\": \"subject-78\", \"segment\": \"oszn\", \"subject\": \"78\", \"state\": \"planned\", \"addresses\": []} ],",
         "\"tenancies\": [ {\"id\": \"OSZN/77\", \"organisation\": \"OSZN\", \"node\": \"subject-77\", \"lines\": [\"2\"], \"open\": true, \"dueMinutes\": 240},",
-        "{\"id\": \"MSE/77\", \"organisation\": \"MSE\", \"node\": \"subject-77\", \"lines\": [\"2.1\"], \"open\": true, \"dueMinutes\": 240} ],",
+        "{\"id\": \"MSE/77\", \"organisation\": \"MSE\", \"node\": \"subject-77\", \"lines\": [\"2\", \"2.1\"], \"open\": true, \"dueMinutes\": 240} ],",
         "\"homes\": [ {\"organisation\": \"OSZN\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"OSZN/77\", \"from\": \"2022-01-01\"},",
         "{\"organisation\": \"MSE\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"MSE/77\", \"from\": \"2022-01-01\"} ],",
         "\"special\": [ {\"organisation\": \"MSE\", \"subjects\": \"all\", \"tenancy\": \"MSE/77\"} ],",
         "\"links\": [ {\"dials\": \"subject-77\", \"listens\": \"centre\"},",
         "{\"dials\": \"subject-78\", \"listens\": \"centre\"} ] }",
     ]
+
+    static func home(from day: String) -> String {
+        "{\"organisation\": \"OSZN\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"OSZN/77\", \"from\": \"\(day)\"}"
+    }
 
     static func faults(_ text: String) -> [TopologyFault] {
         do throws(TopologyFaults) {
@@ -70,6 +74,12 @@ struct TopologyTests {
         Planted(code: "wrong-organisation", line: 9, from: "\"OSZN/77\"", to: "\"MSE/77\""),
         Planted(code: "unknown-organisation", line: 9, from: "\"OSZN\"", to: "\"ФСС\""),
         Planted(code: "bad-date", line: 9, from: "2022-01-01", to: "2022-02-30"),
+        Planted(code: "bad-date", line: 9, from: "2022-01-01\"", to: "2022-01-01\", \"to\": \"2022-01-01\""),
+        Planted(
+            code: "two-homes", line: 9, from: "2022-01-01\"}",
+            to: "2022-01-01\", \"to\": \"2023-01-01\"}, " + home(from: "2022-12-31")),
+        Planted(code: "home-not-allowed", line: 10, from: "MSE/77", to: "MSE/centre"),
+        Planted(code: "nothing-named", line: 9, from: "\"77\", \"78\"", to: ""),
         Planted(code: "link-to-itself", line: 12, from: "\"listens\": \"centre\"", to: "\"listens\": \"subject-77\""),
         Planted(code: "unknown-node", line: 13, from: "\"listens\": \"centre\"", to: "\"listens\": \"nobody\""),
         Planted(code: "link-twice", line: 13, from: "subject-78", to: "subject-77"),
@@ -77,7 +87,7 @@ struct TopologyTests {
         Planted(code: "wrong-type", line: 7, from: "240", to: "\"240\""),
     ]
 
-    @Test("A planted fault is found, in its line", arguments: planted)
+    @Test("A planted fault is found in its line, and nothing else is", arguments: planted)
     func finds(_ fault: Planted) {
         var lines = TopologyTests.good
         if fault.code == "no-route" {
@@ -87,7 +97,7 @@ struct TopologyTests {
             lines[fault.line - 1] = lines[fault.line - 1].replacing(fault.from, with: fault.to)
         }
         let found = TopologyTests.faults(lines.joined(separator: "\n"))
-        #expect(found.contains { $0.code == fault.code && $0.line == fault.line }, "\(found)")
+        #expect(found.map { "\($0.code) \($0.line)" } == ["\(fault.code) \(fault.line)"], "\(found)")
         #expect(found.allSatisfy { !$0.remedy.isEmpty })
     }
 
@@ -106,12 +116,76 @@ struct TopologyTests {
         lines[8] = lines[8].replacing("2022-01-01", with: "yesterday")
         lines[12] = lines[12].replacing("\"centre\"", with: "\"Centre!\"")
         let found = TopologyTests.faults(lines.joined(separator: "\n"))
-        // Entries with a fault of their own are left out of what is checked across entries.
-        let own = found.filter {
-            ["bad-name", "unknown-value", "unknown-field", "bad-address", "bad-subject", "wrong-type", "bad-date"]
-                .contains($0.code)
+        #expect(found.map(\.line) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 13], "\(found)")
+        #expect(
+            found.map(\.code) == [
+                "bad-name", "unknown-value", "unknown-field", "bad-address", "bad-subject", "unknown-value",
+                "wrong-type",
+                "wrong-type", "bad-date", "bad-name",
+            ])
+    }
+
+    @Test("Faults across entries stand beside faults within entries, each told once")
+    func mixed() {
+        var lines = TopologyTests.good
+        lines[3] = lines[3].replacing("{\"id\": \"centre\"", with: "{\"Id\": \"centre\"")
+        lines[5] = lines[5].replacing("\"oszn\"", with: "\"pfr\"")
+        lines[6] = lines[6].replacing("\"subject-77\"", with: "\"nobody\"")
+        lines[7] = lines[7].replacing("480", with: "0").replacing("\"dueMinutes\"", with: "\"due\"")
+        lines[8] = lines[8].replacing("OSZN/77", with: "OSZN/99")
+        lines[11] = lines[11].replacing("\"listens\": \"centre\"", with: "\"listens\": \"none\"")
+        let found = TopologyTests.faults(lines.joined(separator: "\n"))
+        #expect(
+            found.map { "\($0.code) \($0.line)" } == [
+                "unknown-field 4", "unknown-segment 6", "unknown-node 7", "unknown-field 8", "unknown-tenancy 9",
+                "unknown-node 12",
+            ], "\(found)")
+    }
+
+    /// The demo's lines, and what becomes of them when one is changed.
+    static func demo(_ change: (inout [String]) -> Void) throws -> [TopologyFault] {
+        var lines = String(decoding: try file("demo.json"), as: UTF8.self).split(
+            separator: "\n", omittingEmptySubsequences: false
+        ).map(String.init)
+        change(&lines)
+        return faults(lines.joined(separator: "\n"))
+    }
+
+    /// The lines of the demo that are an entry each.
+    static let entries = [4...8, 11...16, 19...27, 30...37, 40...42, 45...49].flatMap { Array($0) }
+
+    @Test(
+        "An entry of the demo that is taken out is one fault at most; one that stands twice is one", arguments: entries)
+    func entry(_ line: Int) throws {
+        let without = try TopologyTests.demo { $0.remove(at: line - 1) }
+        #expect(without.count <= 1, "\(without)")
+        let twice = try TopologyTests.demo { $0.insert($0[line - 1], at: line) }
+        #expect(twice.map(\.line) == ((40...42).contains(line) ? [] : [line + 1]), "\(twice)")
+    }
+
+    @Test(
+        "A text of the demo that is spoilt is one fault at most; a field's name that is spoilt is one",
+        arguments: entries)
+    func spoilt(_ line: Int) throws {
+        var text = ""
+        _ = try TopologyTests.demo { text = $0[line - 1] }
+        for match in text.matches(of: /"[^"]*"/) {
+            let isName = text[match.range.upperBound...].hasPrefix(":")
+            for spoilt in ["\"x" + match.output.dropFirst(), match.output.dropLast() + "?\"", "\"\(line)\"", "7"] {
+                guard !isName || spoilt != "7" else { continue }
+                let found = try TopologyTests.demo { $0[line - 1] = text.replacingCharacters(match.range, spoilt) }
+                #expect(found.count <= 1, "\(spoilt): \(found)")
+                if isName { #expect(found.map(\.line) == [line], "\(spoilt): \(found)") }
+            }
         }
-        #expect(own.map(\.line) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 13], "\(found)")
+    }
+
+    @Test("A name that is nowhere is one fault, which names every place")
+    func places() throws {
+        let found = try TopologyTests.demo { $0[11] = $0[11].replacing("subject-77", with: "subject-7") }
+        #expect(found.map { "\($0.code) \($0.line)" } == ["unknown-node 19"], "\(found)")
+        #expect(found.first?.message.contains("see also line 21, 23, 45") ?? false, "\(found)")
+        #expect(found.first?.remedy.contains("\"subject-7\"") ?? false, "\(found)")
     }
 
     @Test("The files that are kept here are good", arguments: ["demo.json", "federation.json", "two-nodes.json"])
@@ -193,5 +267,11 @@ struct TopologyTests {
             Issue.record("\(node)")
             return
         }
+    }
+}
+
+extension StringProtocol {
+    fileprivate func replacingCharacters(_ range: Range<Index>, _ other: some StringProtocol) -> String {
+        String(self[..<range.lowerBound]) + other + String(self[range.upperBound...])
     }
 }

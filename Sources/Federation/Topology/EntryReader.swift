@@ -5,6 +5,8 @@ package struct EntryReader {
     private(set) var places: [String: Int] = [:]
     private var values: [String: JSONText.Value] = [:]
     private var faults: [TopologyDraft.Fault] = []
+    /// The fields that have a fault of their own: nothing is to be built on them.
+    private(set) var faulty: Set<String> = []
 
     init(_ node: JSONText.Node, _ kind: String) {
         offset = node.offset
@@ -12,19 +14,35 @@ package struct EntryReader {
             fault(at: node.offset, "wrong-type", "an object was expected", "write { … }")
             return
         }
-        let known = TopologyDraft.fields[kind] ?? []
-        for member in members {
-            if known.contains(member.name) || known.contains(member.name + "?") {
-                places[member.name] = member.node.offset
-                values[member.name] = member.node.value
-            } else {
-                fault(
-                    at: member.offset, "unknown-field", "\"\(member.name)\" is no field of \(kind)",
-                    "use \(known.map { $0.replacingSuffix("?", "") }.joined(separator: ", "))")
-            }
+        let fields = TopologyDraft.fields[kind] ?? []
+        let names = fields.map { $0.hasSuffix("?") ? String($0.dropLast()) : $0 }
+        for member in members where names.contains(member.name) { take(member, as: member.name) }
+        let strangers = members.filter { !names.contains($0.name) }
+        for member in strangers { takeStranger(member, kind, names, isOnly: strangers.count == 1) }
+        for name in fields where !name.hasSuffix("?") && values[name] == nil && !faulty.contains(name) {
+            fault(name, "missing-field", "\"\(name)\" is missing", "add it")
         }
-        for name in known where !name.hasSuffix("?") && values[name] == nil {
-            fault(at: node.offset, "missing-field", "\"\(name)\" is missing", "add it")
+    }
+
+    private mutating func take(_ member: JSONText.Member, as name: String) {
+        places[name] = member.node.offset
+        values[name] = member.node.value
+    }
+
+    /// A misspelt field is read as the one that was meant, and so is the only stranger where one field is missing: that
+    /// is one fault. Any other may stand for each field that may be absent and is.
+    private mutating func takeStranger(_ member: JSONText.Member, _ kind: String, _ names: [String], isOnly: Bool) {
+        let absent = names.filter { values[$0] == nil }
+        let missing = absent.filter { TopologyDraft.fields[kind]?.contains($0) ?? false }
+        let meant =
+            Spelling.meant(by: member.name, among: absent)
+            ?? (isOnly && missing.count == 1 ? missing[0] : nil)
+        let remedy = meant.map { "write \"\($0)\"" } ?? "use \(names.joined(separator: ", "))"
+        fault(at: member.offset, "unknown-field", "\"\(member.name)\" is no field of \(kind)", remedy)
+        if let meant {
+            take(member, as: meant)
+        } else {
+            faulty.formUnion(absent.filter { !missing.contains($0) })
         }
     }
 
@@ -38,7 +56,13 @@ package struct EntryReader {
     }
 
     mutating func fault(_ field: String, _ code: String, _ message: String, _ remedy: String) {
+        faulty.insert(field)
         fault(at: places[field] ?? offset, code, message, remedy)
+    }
+
+    /// What stands as the entry's name, be it good or bad.
+    var name: String? {
+        if case .string(let text) = values["id"] { text } else { nil }
     }
 
     func isText(_ name: String, _ text: String) -> Bool {
@@ -98,27 +122,60 @@ package struct EntryReader {
         return nodes
     }
 
-    mutating func texts(_ name: String, oneOf allowed: [String]? = nil) -> [String]? {
+    /// - Returns: nil when one of them is wrong: what is left says nothing of the whole.
+    private mutating func texts(
+        _ name: String, where holds: (String) -> Bool, _ code: String, _ message: String, _ remedy: String
+    ) -> [String]? {
         guard let nodes = list(name) else { return nil }
         var texts: [String] = []
         for node in nodes {
-            if case .string(let text) = node.value, allowed?.contains(text) ?? true {
+            if case .string(let text) = node.value, holds(text) {
                 texts.append(text)
             } else {
-                fault(
-                    at: node.offset, "unknown-value", "not a value of \(name)",
-                    "use \(allowed?.joined(separator: ", ") ?? "texts")")
+                faulty.insert(name)
+                fault(at: node.offset, code, message, remedy)
             }
         }
-        return texts
+        if nodes.isEmpty {
+            fault(name, "nothing-named", "\"\(name)\" is empty", "name at least one")
+        }
+        return faulty.contains(name) ? nil : texts
     }
 
-    mutating func subjects(_ name: String) -> [String]? {
-        guard let texts = texts(name) else { return nil }
-        for text in texts where !TopologyDraft.isSubject(text) {
-            fault(name, "bad-subject", "\"\(text)\" is no subject code", "use two digits as text")
+    mutating func lines() -> [String]? {
+        texts(
+            "lines", where: ["1", "2", "2.1"].contains, "unknown-value", "not a line", "use \"1\", \"2\" or \"2.1\"")
+    }
+
+    mutating func subjects() -> [String]? {
+        texts(
+            "subjects", where: TopologyDraft.isSubject, "bad-subject", "not a subject code", "use two digits as text")
+    }
+
+    mutating func addresses() -> [Topology.Address]? {
+        guard let nodes = list("addresses") else { return nil }
+        var addresses: [Topology.Address] = []
+        for node in nodes {
+            if case .string(let text) = node.value, let address = Topology.Address(text) {
+                addresses.append(address)
+            } else {
+                faulty.insert("addresses")
+                fault(
+                    at: node.offset, "bad-address", "not host:port", "use a host or an IP address, a colon and a port")
+            }
         }
-        return texts
+        return faulty.contains("addresses") ? nil : addresses
+    }
+
+    mutating func organisation() -> String? {
+        guard let text = text("organisation") else { return nil }
+        guard TopologyDraft.organisations.contains(text) else {
+            fault(
+                "organisation", "unknown-organisation", "\"\(text)\" is no participant",
+                "use \(TopologyDraft.organisations.joined(separator: ", "))")
+            return nil
+        }
+        return text
     }
 
     mutating func date(_ name: String) -> String? {
@@ -141,11 +198,5 @@ package struct EntryReader {
         let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
         let days = [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
         return (1...days[month - 1]).contains(day)
-    }
-}
-
-extension String {
-    fileprivate func replacingSuffix(_ suffix: String, _ other: String) -> String {
-        hasSuffix(suffix) ? String(dropLast(suffix.count)) + other : self
     }
 }

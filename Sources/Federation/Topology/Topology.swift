@@ -74,12 +74,13 @@ package struct Topology: Sendable {
     init(_ draft: TopologyDraft) {
         version = draft.version
         federation = draft.federation
-        segments = draft.segments.map(\.value)
-        nodes = draft.nodes.map(\.value)
-        tenancies = draft.tenancies.map(\.value)
-        homes = draft.homes.map(\.value)
-        special = draft.special.map(\.value)
-        links = draft.links.map(\.value)
+        // A draft without faults has whole entries only.
+        segments = draft.segments.compactMap(\.value.whole)
+        nodes = draft.nodes.compactMap(\.value.whole)
+        tenancies = draft.tenancies.compactMap(\.value.whole)
+        homes = draft.homes.compactMap(\.value.whole)
+        special = draft.special.compactMap(\.value.whole)
+        links = draft.links.compactMap(\.value.whole)
         byID = Dictionary(nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         tenancyByID = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         nextHops = Topology.ways(nodes.map(\.id), links)

@@ -14,204 +14,198 @@ extension Topology {
             ])
         }
         var draft = TopologyDraft(root)
-        draft.checkNames()
-        draft.checkTenancies()
-        draft.checkHomes()
-        draft.checkLinks()
+        draft.check()
         guard draft.faults.isEmpty else {
             throw TopologyFaults(
-                faults: draft.faults.map { fault in
-                    let place = JSONText.place(of: fault.offset, in: bytes)
-                    return TopologyFault(
-                        line: place.line, column: place.column, code: fault.code, message: fault.message,
-                        remedy: fault.remedy)
-                }.sorted { ($0.line, $0.column, $0.code) < ($1.line, $1.column, $1.code) })
+                faults: draft.faults.map { $0.placed(in: bytes) }
+                    .sorted { ($0.line, $0.column, $0.code) < ($1.line, $1.column, $1.code) })
         }
         return Topology(draft)
     }
 }
 
-/// What must fit across entries.
+extension TopologyDraft.Fault {
+    fileprivate func placed(in bytes: [UInt8]) -> TopologyFault {
+        let place = JSONText.place(of: offset, in: bytes)
+        let lines = Set(also.map { JSONText.place(of: $0, in: bytes).line }).subtracting([place.line]).sorted()
+        let see = lines.isEmpty ? "" : " (see also line \(Spelling.some(lines.map(String.init))))"
+        return TopologyFault(
+            line: place.line, column: place.column, code: code, message: message + see, remedy: remedy)
+    }
+}
+
+/// What must fit across entries. One fault is told once: what only follows from a fault that was told is not.
 extension TopologyDraft {
-    fileprivate mutating func add(_ offset: Int, _ code: String, _ message: String, _ remedy: String) {
-        faults.append(Fault(offset: offset, code: code, message: message, remedy: remedy))
+    /// The names of one list of entries, to which others refer.
+    struct Names {
+        /// Of one of them: `node`.
+        var what: String
+        var known: Set<String> = []
+        /// Names that are bad or stand twice: each may be meant for a name that is referred to.
+        var strays: [String] = []
+        /// Whether a name, or the list as a whole, could not be read.
+        var isPartial = false
     }
 
-    fileprivate mutating func checkNames() {
-        unique(segments, "segment") { $0.id }
-        unique(nodes, "node") { $0.id.text }
-        unique(tenancies, "tenancy") { $0.id }
-        let known = Set(segments.map(\.value.id))
-        var addresses: [Topology.Address: NodeID] = [:]
-        for node in nodes {
-            if !known.contains(node.value.segment) {
-                add(
-                    node.place("segment"), "unknown-segment", "segment \"\(node.value.segment)\" is not in segments",
-                    "add it, or name one of \(known.sorted().joined(separator: ", "))")
-            }
-            for address in node.value.addresses where address.port != 0 {
-                if let other = addresses.updateValue(node.value.id, forKey: address) {
-                    add(
-                        node.place("addresses"), "address-twice", "\(address) is an address of \(other) already",
-                        "give each node its own address")
-                }
-            }
-        }
-        for node in nodes where node.value.id == .everyone {
-            add(
-                node.place("id"), "bad-name", "\"\(NodeID.everyone)\" means every node", "give the node another name")
-        }
-        let centres = nodes.filter { $0.value.segment == "centre" }
-        if centres.count != 1 {
-            add(
-                centres.last?.offset ?? 0, "one-centre", "\(centres.count) nodes are in segment centre",
-                "there is exactly one")
-        }
+    struct Reference {
+        var name: String
+        var offset: Int
     }
 
-    private mutating func unique<Entry>(_ entries: [Placed<Entry>], _ what: String, _ id: (Entry) -> String) {
-        var seen: Set<String> = []
-        for entry in entries where !seen.insert(id(entry.value)).inserted {
-            add(
-                entry.place("id"), "duplicate-\(what)", "\(what) \"\(id(entry.value))\" stands twice",
-                "remove one of the two")
-        }
+    mutating func add(_ offset: Int, _ code: String, _ message: String, _ remedy: String, also: [Int] = []) {
+        faults.append(Fault(offset: offset, code: code, message: message, remedy: remedy, also: also))
     }
 
-    private static let organisations = Topology.participants
-
-    fileprivate mutating func checkTenancies() {
-        let known = Set(nodes.map(\.value.id))
-        for tenancy in tenancies {
-            let value = tenancy.value
-            if !known.contains(value.node) {
-                add(
-                    tenancy.place("node"), "unknown-node", "node \"\(value.node)\" is not in nodes",
-                    "add it, or name one that is there")
-            }
-            checkOrganisation(value.organisation, tenancy.place("organisation"))
-            let name = value.id.split(separator: "/", omittingEmptySubsequences: false)
-            if name.count != 2 || name[0] != value.organisation || name[1].isEmpty {
-                add(
-                    tenancy.place("id"), "bad-name", "\"\(value.id)\" is no tenancy of \(value.organisation)",
-                    "use \(value.organisation)/ and a subject or a centre")
-            }
-            if value.organisation == "OSZN", value.lines.contains("1") {
-                add(tenancy.place("lines"), "line-not-allowed", "OSZN has no first line", "remove line 1")
-            }
-            if value.organisation != "MSE", value.lines.contains("2.1") {
-                add(tenancy.place("lines"), "line-not-allowed", "line 2.1 is of MSE only", "use line 2")
-            }
-            if value.lines.isEmpty {
-                add(tenancy.place("lines"), "line-missing", "a tenancy works in some line", "name its lines")
-            }
-        }
+    fileprivate mutating func check() {
+        let segmentNames = names(segments, "segments")
+        let nodeNames = names(nodes, "nodes")
+        let tenancyNames = names(tenancies, "tenancies")
+        checkOwners()
+        checkReferences(references(nodes, "segment", \.segment), to: segmentNames)
+        checkReferences(
+            references(homes, "tenancy", \.tenancy) + references(special, "tenancy", \.tenancy), to: tenancyNames)
+        let lacksNodes = checkReferences(
+            references(tenancies, "node", \.node?.text) + references(links, "dials", \.dials?.text)
+                + references(links, "listens", \.listens?.text), to: nodeNames)
+        checkNodes(isCertain: !lacksNodes && nodes.allSatisfy { segmentNames.known.contains($0.value.segment ?? "") })
+        checkDialled()
+        checkWays(looseEnds(nodeNames))
+        checkHomes()
     }
 
-    private mutating func checkOrganisation(_ organisation: String, _ place: Int) {
-        guard !TopologyDraft.organisations.contains(organisation) else { return }
-        add(
-            place, "unknown-organisation", "\"\(organisation)\" is no participant",
-            "use \(TopologyDraft.organisations.joined(separator: ", "))")
-    }
-
-    /// One home, at any date, for each pair of an organisation and a subject that the file covers: every organisation
-    /// that has a home, with every subject that has one.
-    fileprivate mutating func checkHomes() {
-        let known = Dictionary(tenancies.map { ($0.value.id, $0.value) }, uniquingKeysWith: { first, _ in first })
-        var spans: [String: [(home: Topology.Home, offset: Int)]] = [:]
-        for home in homes {
-            checkOrganisation(home.value.organisation, home.place("organisation"))
-            checkTenancy(home.value.tenancy, of: home.value.organisation, known, home.place("tenancy"))
-            if home.value.tenancy == "MSE/centre" {
-                add(
-                    home.place("tenancy"), "home-not-allowed", "MSE/centre takes no personal data",
-                    "name the tenancy of line 2.1 in the subject")
-            }
-            if let to = home.value.to, to <= home.value.from {
-                add(home.place("to"), "bad-date", "it ends on \(to), before it begins", "name a later day")
-            }
-            for subject in home.value.subjects {
-                let pair = "\(home.value.organisation) \(subject)"
-                for (other, _) in spans[pair] ?? [] where overlap(other, home.value) {
-                    add(
-                        home.place("subjects"), "two-homes", "\(pair) has a home at \(other.tenancy) already",
-                        "leave one of the two, or end the other before this begins")
-                }
-                spans[pair, default: []].append((home.value, home.offset))
-            }
-        }
-        let subjects = Set(homes.flatMap(\.value.subjects)).sorted()
-        for organisation in Set(homes.map(\.value.organisation)).sorted() {
-            let missing = subjects.filter { spans["\(organisation) \($0)"] == nil }
-            guard !missing.isEmpty else { continue }
-            let place = homes.first { $0.value.organisation == organisation }?.place("subjects") ?? 0
-            add(
-                place, "no-home", "\(organisation) has no home for \(missing.joined(separator: ", "))",
-                "add the subjects to a home of \(organisation)")
-        }
-        for entry in special {
-            checkOrganisation(entry.value.organisation, entry.place("organisation"))
-            checkTenancy(entry.value.tenancy, of: entry.value.organisation, known, entry.place("tenancy"))
-        }
-    }
-
-    private func overlap(_ one: Topology.Home, _ other: Topology.Home) -> Bool {
-        (other.to.map { one.from < $0 } ?? true) && (one.to.map { other.from < $0 } ?? true)
-    }
-
-    private mutating func checkTenancy(
-        _ id: String, of organisation: String, _ known: [String: Topology.Tenancy], _ place: Int
-    ) {
-        guard let tenancy = known[id] else {
-            return add(
-                place, "unknown-tenancy", "tenancy \"\(id)\" is not in tenancies", "add it, or name one that is there")
-        }
-        if tenancy.organisation != organisation {
-            add(
-                place, "wrong-organisation", "\"\(id)\" is of \(tenancy.organisation), not of \(organisation)",
-                "name a tenancy of \(organisation)")
-        }
-    }
-
-    fileprivate mutating func checkLinks() {
-        let known = Dictionary(nodes.map { ($0.value.id, $0.value) }, uniquingKeysWith: { first, _ in first })
-        var seen: Set<Set<NodeID>> = []
-        for link in links {
-            for (field, end) in [("dials", link.value.dials), ("listens", link.value.listens)] where known[end] == nil {
-                add(
-                    link.place(field), "unknown-node", "node \"\(end)\" is not in nodes",
-                    "add it, or name one that is there")
-            }
-            if link.value.dials == link.value.listens {
-                add(
-                    link.place("listens"), "link-to-itself", "\(link.value.dials) is linked to itself",
-                    "remove the link")
-            } else if !seen.insert([link.value.dials, link.value.listens]).inserted {
-                add(
-                    link.offset, "link-twice", "\(link.value.dials) and \(link.value.listens) are linked already",
-                    "remove one of the two")
-            }
-            if let listener = known[link.value.listens], listener.state == .live, listener.addresses.isEmpty,
-                let place = nodes.first(where: { $0.value.id == listener.id })?.place("addresses")
-            {
-                add(
-                    place, "address-missing", "\(listener.id) is live and dialled by \(link.value.dials)",
-                    "name an address")
-            }
-        }
-        guard let centre = nodes.first(where: { $0.value.segment == "centre" })?.value.id else { return }
-        let ways = Topology.ways(nodes.map(\.value.id), links.map(\.value))
-        var told: Set<NodeID> = []
-        for tenancy in tenancies {
-            let node = tenancy.value.node
-            guard known[node] != nil, node != centre, ways[node]?[centre] == nil, told.insert(node).inserted else {
+    private mutating func names<Entry: Hashable>(_ entries: [Placed<Entry>], _ list: String) -> Names {
+        let what = list == "tenancies" ? "tenancy" : String(list.dropLast())
+        var names = Names(what: what, isPartial: lists[list] == nil)
+        var first: [String: Entry] = [:]
+        for entry in entries {
+            guard let name = entry.name else {
+                names.isPartial = true
                 continue
             }
-            let place = nodes.first { $0.value.id == node }?.offset ?? tenancy.offset
+            names.known.insert(name)
+            guard !entry.faulty.contains("id") else {
+                names.strays.append(name)
+                continue
+            }
+            guard let other = first.updateValue(entry.value, forKey: name) else { continue }
             add(
-                place, "no-route", "no links lead from \(centre) to \(node)",
-                "add a link between \(node) and a node that is linked")
+                entry.place("id"), "duplicate-\(what)", "\(what) \"\(name)\" stands twice",
+                "remove one of the two, or give it its own name")
+            // A mere copy is not meant for another name; a segment has too little in it to tell.
+            if other != entry.value || list == "segments" { names.strays.append(name) }
+        }
+        return names
+    }
+
+    private func references<Entry>(
+        _ entries: [Placed<Entry>], _ field: String, _ name: (Entry) -> String?
+    ) -> [Reference] {
+        entries.compactMap { entry in name(entry.value).map { Reference(name: $0, offset: entry.place(field)) } }
+    }
+
+    /// A name that is nowhere is one fault, at the first place that refers to it.
+    /// - Returns: whether there is such a name.
+    @discardableResult
+    private mutating func checkReferences(_ references: [Reference], to names: Names) -> Bool {
+        guard !names.isPartial else { return false }
+        var unknown = Dictionary(grouping: references.filter { !names.known.contains($0.name) }, by: \.name)
+        for stray in names.strays {
+            guard let nearest = Spelling.nearest(to: stray, among: unknown.keys) else { break }
+            unknown[nearest] = nil
+        }
+        for (name, places) in unknown {
+            let offsets = places.map(\.offset).sorted()
+            let meant = Spelling.meant(by: name, among: names.known).map { ", such as \"\($0)\"" } ?? ""
+            add(
+                offsets[0], "unknown-\(names.what)", "\(names.what) \"\(name)\" is nowhere in the file",
+                "add it, or name one that is there\(meant)", also: Array(offsets.dropFirst()))
+        }
+        return !unknown.isEmpty
+    }
+
+    /// The first of each name: what is wrong with a second is that it is there.
+    var firstNodes: [Placed<Node>] {
+        var names: Set<String> = []
+        return nodes.filter { node in node.name.map { names.insert($0).inserted } ?? true }
+    }
+
+    /// - Parameter isCertain: every node is there, in a segment that is there: none may be meant for the centre.
+    private mutating func checkNodes(isCertain: Bool) {
+        checkOwnAddresses()
+        let centres = firstNodes.filter { $0.value.segment == "centre" }
+        guard centres.count != 1, let list = lists["nodes"], isCertain || centres.count > 1 else { return }
+        add(
+            centres.last?.offset ?? list, "one-centre", "\(centres.count) nodes are in segment centre",
+            "there is exactly one", also: centres.map(\.offset))
+    }
+
+    private mutating func checkOwnAddresses() {
+        var owners: [Topology.Address: Placed<Node>] = [:]
+        for node in firstNodes {
+            for address in node.value.addresses ?? [] where address.port != 0 {
+                guard let other = owners.updateValue(node, forKey: address) else { continue }
+                add(
+                    node.place("addresses"), "address-twice",
+                    "\(address) is an address of \(other.name ?? "another node") already",
+                    "give each node its own address", also: [other.place("addresses")])
+            }
+        }
+    }
+
+    /// The known ends of links that cannot stand as they are; nil when neither end is known. Any of them may be the
+    /// link that a node seems to lack.
+    private mutating func looseEnds(_ names: Names) -> [NodeID?] {
+        var seen: [Set<NodeID>: Placed<Link>] = [:]
+        var loose: [NodeID?] = []
+        for link in links {
+            let ends = [link.value.dials, link.value.listens].compactMap { $0 }.filter { names.known.contains($0.text) }
+            guard ends.count == 2 else {
+                loose.append(ends.first)
+                continue
+            }
+            if ends[0] == ends[1] {
+                add(link.place("listens"), "link-to-itself", "\(ends[0]) is linked to itself", "remove the link")
+                loose.append(ends[0])
+            } else if let other = seen.updateValue(link, forKey: Set(ends)) {
+                add(
+                    link.offset, "link-twice", "\(ends[0]) and \(ends[1]) are linked already", "remove one of the two",
+                    also: [other.offset])
+                loose += ends
+            }
+        }
+        return loose
+    }
+
+    private mutating func checkDialled() {
+        for node in firstNodes where node.value.state == .live && node.value.addresses == [] {
+            let dialling = links.filter { $0.value.listens == node.value.id && $0.value.dials != node.value.id }
+            guard let id = node.value.id, let first = dialling.first(where: { $0.value.dials != nil })?.value.dials
+            else {
+                continue
+            }
+            add(
+                node.place("addresses"), "address-missing", "\(id) is live and dialled by \(first)", "name an address",
+                also: dialling.map(\.offset))
+        }
+    }
+
+    /// The centre has a way to every node with a tenancy; nodes that hang together lack one way, not each its own.
+    private mutating func checkWays(_ loose: [NodeID?]) {
+        let centres = firstNodes.filter { $0.value.segment == "centre" }
+        guard lists["links"] != nil, centres.count == 1, let centre = centres[0].value.id else { return }
+        let ways = Topology.ways(nodes.compactMap(\.value.id), links.compactMap(\.value.whole))
+        func areJoined(_ one: NodeID, _ other: NodeID) -> Bool { one == other || ways[one]?[other] != nil }
+        guard loose.allSatisfy({ $0.map { !areJoined($0, centre) } ?? false }) else { return }
+        let settled = Set(tenancies.compactMap(\.value.node))
+        var told = loose.compactMap { $0 }
+        for node in nodes {
+            guard let id = node.value.id, settled.contains(id), !areJoined(centre, id),
+                !told.contains(where: { areJoined($0, id) })
+            else { continue }
+            told.append(id)
+            add(
+                node.offset, "no-route", "no links lead from \(centre) to \(id)",
+                "add a link between \(id) and a node that is linked")
         }
     }
 }

@@ -1,10 +1,15 @@
-/// A topology as it stands in the file: each entry with its place, nothing checked across entries yet.
+/// A topology as it stands in the file: each entry with its place and what could be read of it, nothing checked across
+/// entries yet.
 struct TopologyDraft {
     struct Placed<Entry> {
         var value: Entry
         var offset: Int
+        /// What stands as its name, be it good or bad.
+        var name: String?
         /// Where a field's value stands.
         var fields: [String: Int]
+        /// The fields that have a fault of their own, which has been told.
+        var faulty: Set<String>
 
         func place(_ field: String) -> Int { fields[field] ?? offset }
     }
@@ -14,19 +19,26 @@ struct TopologyDraft {
         var code: String
         var message: String
         var remedy: String
+        /// Other places that show the same fault.
+        var also: [Int] = []
     }
 
     static let maximumBytes = 16 << 20
+    static let organisations = Topology.participants
 
     var version: UInt64 = 0
     var federation = ""
-    var segments: [Placed<Topology.Segment>] = []
-    var nodes: [Placed<Topology.Node>] = []
-    var tenancies: [Placed<Topology.Tenancy>] = []
-    var homes: [Placed<Topology.Home>] = []
-    var special: [Placed<Topology.Special>] = []
-    var links: [Placed<Topology.Link>] = []
+    var segments: [Placed<Segment>] = []
+    var nodes: [Placed<Node>] = []
+    var tenancies: [Placed<Tenancy>] = []
+    var homes: [Placed<Home>] = []
+    var special: [Placed<Special>] = []
+    var links: [Placed<Link>] = []
     var faults: [Fault] = []
+    /// Of which pairs nothing can be said, because an entry that may cover them has a fault.
+    var doubts: [Doubt] = []
+    /// Where the lists begin that could be read.
+    private(set) var lists: [String: Int] = [:]
 
     /// The fields of each kind of entry; those with a question mark may be absent. `schema.json` says the same.
     static let fields: [String: [String]] = [
@@ -45,111 +57,39 @@ struct TopologyDraft {
             reader.fault("format", "format-unknown", "format \(format)", "this software reads format 1")
         }
         version = UInt64(reader.integer("version", 1...(1 << 53)) ?? 0)
-        federation = reader.text("federation") ?? ""
-        if !TopologyDraft.isDomain(federation) {
-            reader.fault(
-                "federation", "bad-name", "\"\(federation)\" is no federation name", "use a DNS name in lower case")
+        if let name = reader.text("federation") {
+            federation = name
+            if !TopologyDraft.isDomain(name) {
+                reader.fault(
+                    "federation", "bad-name", "\"\(name)\" is no federation name", "use a DNS name in lower case")
+            }
         }
-        let lists = Dictionary(
-            uniqueKeysWithValues: ["segments", "nodes", "tenancies", "homes", "special", "links"].map { name in
-                (name, (reader.list(name) ?? []).map { EntryReader($0, name) })
-            })
-        faults = reader.finish()
-        segments = read(lists["segments"], TopologyDraft.segment)
-        nodes = read(lists["nodes"], TopologyDraft.node)
-        tenancies = read(lists["tenancies"], TopologyDraft.tenancy)
-        homes = read(lists["homes"], TopologyDraft.home)
-        special = read(lists["special"], TopologyDraft.special)
-        links = read(lists["links"], TopologyDraft.link)
+        segments = read("segments", &reader, TopologyDraft.segment)
+        nodes = read("nodes", &reader, TopologyDraft.node)
+        tenancies = read("tenancies", &reader, TopologyDraft.tenancy)
+        homes = read("homes", &reader, TopologyDraft.home)
+        special = read("special", &reader, TopologyDraft.special)
+        links = read("links", &reader, TopologyDraft.link)
+        faults += reader.finish()
     }
 
     private mutating func read<Entry>(
-        _ entries: [EntryReader]?, _ read: (inout EntryReader) -> Entry?
+        _ list: String, _ root: inout EntryReader, _ read: (inout EntryReader) -> Entry
     ) -> [Placed<Entry>] {
-        var found: [Placed<Entry>] = []
-        for var entry in entries ?? [] {
-            let value = read(&entry)
-            faults += entry.finish()
-            if let value { found.append(Placed(value: value, offset: entry.offset, fields: entry.places)) }
+        guard let items = root.list(list) else { return [] }
+        lists[list] = root.places[list]
+        return items.map { item in
+            var reader = EntryReader(item, list)
+            let value = read(&reader)
+            faults += reader.finish()
+            return Placed(
+                value: value, offset: reader.offset, name: reader.name, fields: reader.places, faulty: reader.faulty)
         }
-        return found
     }
 
     static func isDomain(_ text: String) -> Bool {
         !text.isEmpty && text.utf8.count <= 128
             && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { NodeID(String($0)) != nil }
-    }
-
-    private static func segment(_ entry: inout EntryReader) -> Topology.Segment? {
-        let id = entry.text("id")
-        if let id, NodeID(id) == nil {
-            entry.fault("id", "bad-name", "\"\(id)\" is no segment name", "use [a-z0-9-]{1,32}")
-        }
-        let profile = entry.text("profile", oneOf: ["tls13", "gost"])
-        guard let id, let profile else { return nil }
-        return Topology.Segment(id: id, profile: profile)
-    }
-
-    private static func node(_ entry: inout EntryReader) -> Topology.Node? {
-        let id = entry.nodeID("id")
-        let segment = entry.text("segment")
-        let subject = entry.optionalText("subject")
-        if let subject, !isSubject(subject) {
-            entry.fault("subject", "bad-subject", "\"\(subject)\" is no subject code", "use two digits as text")
-        }
-        let state = entry.text("state", oneOf: Topology.NodeState.allCases.map(\.rawValue)).flatMap(
-            Topology.NodeState.init)
-        var addresses: [Topology.Address] = []
-        for item in entry.list("addresses") ?? [] {
-            if case .string(let text) = item.value, let address = Topology.Address(text) {
-                addresses.append(address)
-            } else {
-                entry.fault(
-                    at: item.offset, "bad-address", "not host:port", "use a host or an IP address, a colon and a port")
-            }
-        }
-        guard let id, let segment, let state else { return nil }
-        return Topology.Node(id: id, segment: segment, subject: subject, state: state, addresses: addresses)
-    }
-
-    private static func tenancy(_ entry: inout EntryReader) -> Topology.Tenancy? {
-        let id = entry.text("id")
-        let organisation = entry.text("organisation")
-        let node = entry.nodeID("node")
-        let lines = entry.texts("lines", oneOf: ["1", "2", "2.1"])
-        let open = entry.bool("open")
-        let due = entry.integer("dueMinutes", 1...100_000)
-        let fallback = entry.optionalText("fallback")
-        guard let id, let organisation, let node, let lines, let open, let due else { return nil }
-        return Topology.Tenancy(
-            id: id, organisation: organisation, node: node, lines: lines, open: open, dueMinutes: Int(due),
-            fallback: fallback)
-    }
-
-    private static func home(_ entry: inout EntryReader) -> Topology.Home? {
-        let organisation = entry.text("organisation")
-        let subjects = entry.subjects("subjects")
-        let tenancy = entry.text("tenancy")
-        let from = entry.date("from")
-        let to = entry.optionalDate("to")
-        guard let organisation, let subjects, let tenancy, let from else { return nil }
-        return Topology.Home(organisation: organisation, subjects: subjects, tenancy: tenancy, from: from, to: to)
-    }
-
-    private static func special(_ entry: inout EntryReader) -> Topology.Special? {
-        let organisation = entry.text("organisation")
-        let all = entry.isText("subjects", "all")
-        let subjects = all ? [] : entry.subjects("subjects")
-        let tenancy = entry.text("tenancy")
-        guard let organisation, let subjects, let tenancy else { return nil }
-        return Topology.Special(organisation: organisation, subjects: all ? nil : subjects, tenancy: tenancy)
-    }
-
-    private static func link(_ entry: inout EntryReader) -> Topology.Link? {
-        let dials = entry.nodeID("dials")
-        let listens = entry.nodeID("listens")
-        guard let dials, let listens else { return nil }
-        return Topology.Link(dials: dials, listens: listens)
     }
 
     static func isSubject(_ text: String) -> Bool {
