@@ -31,6 +31,10 @@ struct TopologyTests {
         "{\"organisation\": \"OSZN\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"OSZN/77\", \"from\": \"\(day)\"}"
     }
 
+    static func special(_ subjects: String) -> String {
+        "{\"organisation\": \"MSE\", \"subjects\": \(subjects), \"tenancy\": \"MSE/77\"}"
+    }
+
     static func faults(_ text: String) -> [TopologyFault] {
         do throws(TopologyFaults) {
             _ = try Topology.read(Array(text.utf8))
@@ -75,11 +79,23 @@ struct TopologyTests {
         Planted(code: "unknown-organisation", line: 9, from: "\"OSZN\"", to: "\"ФСС\""),
         Planted(code: "bad-date", line: 9, from: "2022-01-01", to: "2022-02-30"),
         Planted(code: "bad-date", line: 9, from: "2022-01-01\"", to: "2022-01-01\", \"to\": \"2022-01-01\""),
+        Planted(code: "home-gap", line: 9, from: "2022-01-01\"", to: "2022-01-01\", \"to\": \"2023-01-01\""),
+        Planted(code: "home-gap", line: 9, from: "2022", to: "2099"),
+        Planted(
+            code: "home-gap", line: 9, from: "2022-01-01\"}",
+            to: "2022-01-01\", \"to\": \"2023-01-01\"}, " + home(from: "2023-01-02")),
         Planted(
             code: "two-homes", line: 9, from: "2022-01-01\"}",
             to: "2022-01-01\", \"to\": \"2023-01-01\"}, " + home(from: "2022-12-31")),
         Planted(code: "home-not-allowed", line: 10, from: "MSE/77", to: "MSE/centre"),
         Planted(code: "nothing-named", line: 9, from: "\"77\", \"78\"", to: ""),
+        Planted(code: "line-missing", line: 8, from: "\"2\", \"2.1\"", to: "\"1\""),
+        Planted(code: "line-missing", line: 8, from: "\"2\", \"2.1\"", to: "\"2.1\""),
+        Planted(code: "two-special", line: 11, from: "\"all\"", to: "[\"77\", \"77\"]"),
+        Planted(code: "two-special", line: 11, from: " ]", to: ", " + special("\"all\"") + " ]"),
+        Planted(code: "two-special", line: 11, from: " ]", to: ", " + special("[\"78\"]") + " ]"),
+        Planted(code: "subject-twice", line: 6, from: "\"78\"", to: "\"77\""),
+        Planted(code: "node-retired", line: 5, from: "live", to: "retired"),
         Planted(code: "link-to-itself", line: 12, from: "\"listens\": \"centre\"", to: "\"listens\": \"subject-77\""),
         Planted(code: "unknown-node", line: 13, from: "\"listens\": \"centre\"", to: "\"listens\": \"nobody\""),
         Planted(code: "link-twice", line: 13, from: "subject-78", to: "subject-77"),
@@ -133,12 +149,14 @@ struct TopologyTests {
         lines[6] = lines[6].replacing("\"subject-77\"", with: "\"nobody\"")
         lines[7] = lines[7].replacing("480", with: "0").replacing("\"dueMinutes\"", with: "\"due\"")
         lines[8] = lines[8].replacing("OSZN/77", with: "OSZN/99")
+        lines[9] = lines[9].replacing("2022-01-01\"", with: "2022-01-01\", \"to\": \"2023-01-01\"")
+        lines[10] = lines[10].replacing(" ]", with: ", " + TopologyTests.special("[\"78\"]") + " ]")
         lines[11] = lines[11].replacing("\"listens\": \"centre\"", with: "\"listens\": \"none\"")
         let found = TopologyTests.faults(lines.joined(separator: "\n"))
         #expect(
             found.map { "\($0.code) \($0.line)" } == [
                 "unknown-field 4", "unknown-segment 6", "unknown-node 7", "unknown-field 8", "unknown-tenancy 9",
-                "unknown-node 12",
+                "home-gap 10", "two-special 11", "unknown-node 12",
             ], "\(found)")
     }
 
@@ -160,7 +178,7 @@ struct TopologyTests {
         let without = try TopologyTests.demo { $0.remove(at: line - 1) }
         #expect(without.count <= 1, "\(without)")
         let twice = try TopologyTests.demo { $0.insert($0[line - 1], at: line) }
-        #expect(twice.map(\.line) == ((40...42).contains(line) ? [] : [line + 1]), "\(twice)")
+        #expect(twice.map(\.line) == [line + 1], "\(twice)")
     }
 
     @Test(
@@ -186,6 +204,33 @@ struct TopologyTests {
         #expect(found.map { "\($0.code) \($0.line)" } == ["unknown-node 19"], "\(found)")
         #expect(found.first?.message.contains("see also line 21, 23, 45") ?? false, "\(found)")
         #expect(found.first?.remedy.contains("\"subject-7\"") ?? false, "\(found)")
+    }
+
+    @Test("Where most begin later, the earliest day is the fault")
+    func beginnings() throws {
+        let found = try TopologyTests.demo { $0[31] = $0[31].replacing("2022", with: "2002") }
+        #expect(found.map { "\($0.code) \($0.line)" } == ["home-gap 32"], "\(found)")
+    }
+
+    @Test("Homes may follow each other, \"all\" is the rest, and a home that ends may be at a retired node")
+    func allowed() throws {
+        var lines = TopologyTests.good
+        lines[8] = lines[8].replacing(
+            "2022-01-01\"}", with: "2022-01-01\", \"to\": \"2023-01-01\"}, " + TopologyTests.home(from: "2023-01-01"))
+        lines[10] = lines[10].replacing("[ ", with: "[ " + TopologyTests.special("[\"78\"]") + ", ")
+        #expect(TopologyTests.faults(lines.joined(separator: "\n")).isEmpty)
+        lines[5] = lines[5].replacing("planned", with: "retired")
+        lines[6] += "{\"id\": \"OSZN/78\", \"organisation\": \"OSZN\", \"node\": \"subject-78\", \"lines\": [\"2\"], "
+        lines[6] += "\"open\": true, \"dueMinutes\": 240},"
+        let first = try #require(lines[8].firstRange(of: "\"tenancy\": \"OSZN/77\""))
+        lines[8].replaceSubrange(first, with: "\"tenancy\": \"OSZN/78\"")
+        #expect(TopologyTests.faults(lines.joined(separator: "\n")).isEmpty)
+    }
+
+    @Test("A home of line 2.1 alone takes no SPECIAL")
+    func bare() throws {
+        let found = try TopologyTests.demo { $0.remove(at: 40) }
+        #expect(found.map { "\($0.code) \($0.line)" } == ["line-missing 34"], "\(found)")
     }
 
     @Test("The files that are kept here are good", arguments: ["demo.json", "federation.json", "two-nodes.json"])

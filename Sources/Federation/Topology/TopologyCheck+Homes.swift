@@ -4,7 +4,7 @@ struct Doubt {
     var subjects: [String]?
 }
 
-/// One home, at any date, for each pair of an organisation and a subject that the file
+/// One home, at any date from the file's first day on, for each pair of an organisation and a subject that the file
 /// covers: every organisation that has a home, with every subject that has one.
 extension TopologyDraft {
     struct Pair: Hashable, Comparable {
@@ -30,6 +30,9 @@ extension TopologyDraft {
     mutating func checkHomes() {
         let spans = spans()
         checkCover(spans)
+        let certain = spans.filter { !isDoubtful($0.key) }.mapValues { $0.sorted { $0.home.from < $1.home.from } }
+        checkBeginnings(certain)
+        checkGaps(certain)
     }
 
     private mutating func spans() -> [Pair: [Span]] {
@@ -101,6 +104,57 @@ extension TopologyDraft {
     private func lacksHome(_ organisation: String, _ subject: String, _ spans: [Pair: [Span]]) -> Bool {
         let pair = Pair(organisation: organisation, subject: subject)
         return spans[pair] == nil && !isDoubtful(pair)
+    }
+
+    /// All pairs have a home from the earliest day on. When most begin later, it is the earliest day that is wrong.
+    private mutating func checkBeginnings(_ spans: [Pair: [Span]]) {
+        let firsts = spans.compactMapValues(\.first)
+        guard let earliest = firsts.values.map(\.home.from).min() else { return }
+        let late = Dictionary(grouping: firsts.filter { $0.value.home.from > earliest }) { $0.value.home.from }
+        guard late.values.map(\.count).reduce(0, +) * 2 <= firsts.count else {
+            let early = Set(firsts.values.filter { $0.home.from == earliest }.map { homes[$0.index].place("from") })
+            let next = late.keys.min() ?? earliest
+            return add(
+                early.min() ?? 0, "home-gap", "it begins on \(earliest), but most pairs have no home before \(next)",
+                "let it begin on \(next), or add the homes from \(earliest) to \(next)", also: early.sorted())
+        }
+        for (day, firsts) in late {
+            let places = Set(firsts.map { homes[$0.value.index].place("from") }).sorted()
+            add(
+                places[0], "home-gap",
+                "\(Spelling.some(firsts.map(\.key.text).sorted())): no home from \(earliest), when the first begin, to "
+                    + day, "let it begin on \(earliest), or add a home from \(earliest) to \(day)", also: places)
+        }
+    }
+
+    /// No day without a home between two homes, nor after the last.
+    private mutating func checkGaps(_ spans: [Pair: [Span]]) {
+        struct Gap: Hashable {
+            var index: Int
+            var end: String?
+        }
+        var gaps: [Gap: [Pair]] = [:]
+        for (pair, spans) in spans {
+            for (index, span) in spans.enumerated() {
+                let next = index + 1 < spans.count ? spans[index + 1].home.from : nil
+                guard let to = span.home.to, next.map({ to < $0 }) ?? true else { continue }
+                gaps[Gap(index: span.index, end: next), default: []].append(pair)
+            }
+        }
+        for (gap, pairs) in gaps {
+            let home = homes[gap.index]
+            let to = home.value.to ?? ""
+            let names = Spelling.some(pairs.sorted().map(\.text))
+            if let end = gap.end {
+                add(
+                    home.place("to"), "home-gap", "\(names): no home from \(to) to \(end)",
+                    "let this one end on \(end), or the next begin on \(to)")
+            } else {
+                add(
+                    home.place("to"), "home-gap", "\(names): no home from \(to) on, without end",
+                    "remove \"to\", or add a home from \(to)")
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-/// Whether what is routed to a tenancy can be taken there: it is of the organisation.
+/// Whether what is routed to a tenancy can be taken there: it is of the organisation, has the line, and its node works.
 extension TopologyDraft {
     /// Those whose own name is sound and stands once.
     private var tenanciesByID: [String: Placed<Tenancy>] {
@@ -37,5 +37,92 @@ extension TopologyDraft {
             entry.place("tenancy"), "wrong-organisation", "\"\(tenancy)\" is of \(owner), not of \(organisation)",
             "name a tenancy of \(organisation)")
         return true
+    }
+
+    /// The first entry that covers a pair is the one that holds: a later one that covers it again would never be asked.
+    /// "all" after entries with subjects is the rest.
+    mutating func checkSpecial() {
+        var covered: [Pair: Int] = [:]
+        var all: [String: Int] = [:]
+        for entry in special {
+            guard let organisation = entry.value.organisation else { continue }
+            var earlier: [Int] = []
+            var twice: [String] = []
+            if entry.value.isAll, let other = all.updateValue(entry.offset, forKey: organisation) {
+                (earlier, twice) = ([other], ["all"])
+            }
+            for subject in entry.value.subjects ?? [] {
+                let pair = Pair(organisation: organisation, subject: subject)
+                guard let other = covered.updateValue(entry.offset, forKey: pair) ?? all[organisation] else { continue }
+                earlier.append(other)
+                twice.append(subject)
+            }
+            guard !twice.isEmpty else { continue }
+            add(
+                entry.place("subjects"), "two-special",
+                "\(organisation) \(Spelling.some(twice)): covered by an earlier entry, so this one is never asked",
+                "leave one of the two, and put \"all\" behind the entries with subjects", also: earlier)
+        }
+    }
+
+    /// SPECIAL goes to line 2, PERSONAL to line 2.1 or 2.
+    mutating func checkLines() {
+        let byID = tenanciesByID
+        func lines(_ tenancy: String?) -> [String]? { tenancy.flatMap { byID[$0]?.value.lines } }
+        var lacking: [String: [Int]] = [:]
+        for entry in special {
+            guard let tenancy = entry.value.tenancy, let lines = lines(tenancy), !lines.contains("2") else { continue }
+            lacking[tenancy, default: []].append(entry.offset)
+        }
+        for home in homes {
+            guard let tenancy = home.value.tenancy, let lines = lines(tenancy), !lines.contains("2"),
+                !lines.contains("2.1")
+            else { continue }
+            lacking[tenancy, default: []].append(home.offset)
+        }
+        for (tenancy, places) in lacking {
+            guard let entry = byID[tenancy] else { continue }
+            add(
+                entry.place("lines"), "line-missing", "\(tenancy) has no line 2, and what is routed there goes to it",
+                "add line 2, or name another tenancy where this one is named", also: places)
+        }
+        let bare = homes.filter { home in
+            lines(home.value.tenancy).map { $0.contains("2.1") && !$0.contains("2") } ?? false
+                && !isSpecialElsewhere(home)
+        }
+        for (organisation, homes) in Dictionary(grouping: bare, by: \.value.organisation) {
+            add(
+                homes[0].place("tenancy"), "line-missing",
+                "SPECIAL of \(organisation ?? "") goes home, to a tenancy without line 2",
+                "add line 2 to its lines, or name a tenancy in special", also: homes.map(\.offset))
+        }
+    }
+
+    /// Whether no special appeal needs this home, or that cannot be known.
+    private func isSpecialElsewhere(_ home: Placed<Home>) -> Bool {
+        guard let organisation = home.value.organisation, let subjects = home.value.subjects, lists["special"] != nil
+        else {
+            return true
+        }
+        let entries = special.filter { $0.value.organisation ?? organisation == organisation }
+        if entries.contains(where: { $0.value.organisation == nil || $0.value.subjects == nil }) { return true }
+        return Set(entries.flatMap { $0.value.subjects ?? [] }).isSuperset(of: subjects)
+    }
+
+    /// Nothing is routed to a retired node, but for homes that end.
+    mutating func checkRetired() {
+        let byID = tenanciesByID
+        let used =
+            homes.filter { $0.value.to == nil && !$0.faulty.contains("to") }
+            .map { (tenancy: $0.value.tenancy, offset: $0.offset) }
+            + special.map { (tenancy: $0.value.tenancy, offset: $0.offset) }
+        for node in firstNodes where node.value.state == .retired {
+            let uses = used.filter { use in use.tenancy.flatMap { byID[$0]?.value.node } == node.value.id }
+            guard let id = node.value.id, !uses.isEmpty else { continue }
+            let names = Set(uses.compactMap(\.tenancy)).sorted()
+            add(
+                node.place("state"), "node-retired", "\(id) is retired, but appeals go to \(Spelling.some(names))",
+                "name a tenancy at another node, or let its homes end", also: uses.map(\.offset))
+        }
     }
 }

@@ -71,6 +71,9 @@ extension TopologyDraft {
         checkDialled()
         checkWays(looseEnds(nodeNames))
         checkHomes()
+        checkSpecial()
+        checkLines()
+        checkRetired()
     }
 
     private mutating func names<Entry: Hashable>(_ entries: [Placed<Entry>], _ list: String) -> Names {
@@ -132,6 +135,7 @@ extension TopologyDraft {
     /// - Parameter isCertain: every node is there, in a segment that is there: none may be meant for the centre.
     private mutating func checkNodes(isCertain: Bool) {
         checkOwnAddresses()
+        checkOwnSubjects()
         let centres = firstNodes.filter { $0.value.segment == "centre" }
         guard centres.count != 1, let list = lists["nodes"], isCertain || centres.count > 1 else { return }
         add(
@@ -149,6 +153,20 @@ extension TopologyDraft {
                     "\(address) is an address of \(other.name ?? "another node") already",
                     "give each node its own address", also: [other.place("addresses")])
             }
+        }
+    }
+
+    /// A retired node may keep the subject that another has now.
+    private mutating func checkOwnSubjects() {
+        var owners: [String: Placed<Node>] = [:]
+        for node in firstNodes where node.value.state != .retired && !node.faulty.contains("subject") {
+            guard let subject = node.value.subject, let other = owners.updateValue(node, forKey: subject) else {
+                continue
+            }
+            add(
+                node.place("subject"), "subject-twice",
+                "subject \(subject) is of \(other.name ?? "another node") already", "give each subject one node",
+                also: [other.place("subject")])
         }
     }
 
