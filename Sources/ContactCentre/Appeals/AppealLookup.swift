@@ -39,6 +39,23 @@ package enum AppealLookup {
     ) throws(StoreError) -> [EnvelopeHeader] {
         let text = id.description
         var found: [EnvelopeHeader] = []
+        try eachKept(in: transaction) { header, named in if named == text { found.append(header) } }
+        return found
+    }
+
+    /// The appeals that some envelope carries which this node keeps.
+    package static func carried<Transaction: Readable & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StoreError) -> Set<String> {
+        var found: Set<String> = []
+        try eachKept(in: transaction) { _, named in found.insert(named) }
+        return found
+    }
+
+    /// Every envelope about an appeal that this node keeps.
+    private static func eachKept<Transaction: Readable & ~Copyable>(
+        in transaction: borrowing Transaction, _ body: (EnvelopeHeader, _ appeal: String) -> Void
+    ) throws(StoreError) {
         for stream in try Sessions.streams(in: transaction)
         where stream.id.lane == .appeals && stream.row.last > stream.row.base {
             var position = stream.row.base + 1
@@ -47,16 +64,14 @@ package enum AppealLookup {
             {
                 while position <= min(pack.last, stream.row.last) {
                     if let envelope = try? EnvelopeCodec.decode(Array(pack.envelope(at: position))),
-                        let named = try? JSONDecoder().decode(Named.self, from: Data(envelope.body.bytes)),
-                        named.id == text
+                        let named = try? JSONDecoder().decode(Named.self, from: Data(envelope.body.bytes))
                     {
-                        found.append(envelope.header)
+                        body(envelope.header, named.id)
                     }
                     position += 1
                 }
             }
         }
-        return found
     }
 
     private struct Named: Decodable {

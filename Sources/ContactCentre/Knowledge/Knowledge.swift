@@ -57,6 +57,21 @@ package enum Knowledge {
         return try decode(bytes)
     }
 
+    /// The newest revision of every entry that can be read here, by id.
+    package static func revisions<Transaction: Readable & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StoreError) -> [String: Int] {
+        var found: [String: Int] = [:]
+        try transaction.scan(table, from: key("e", "")) { key, value in
+            guard Array(key).first == self.key("e", "").first else { return false }
+            if let published: PublishedEntry = try? decode(Array(value)) {
+                found[published.entry.id] = published.revision
+            }
+            return true
+        }
+        return found
+    }
+
     private static func key(_ kind: Character, _ id: String) -> [UInt8] { Array("\(kind)\(id)".utf8) }
 
     private static func encode(_ value: some Encodable) throws(StoreError) -> [UInt8] {
