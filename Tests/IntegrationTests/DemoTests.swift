@@ -3,49 +3,11 @@ import FoundationEssentials
 import Glibc
 import Testing
 
-@testable import ContactCentre
 @testable import Federation
-
-/// The built binary, as users run it.
-enum Binary {
-    /// Beside the test bundle, whatever the configuration.
-    static var path: String {
-        let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? ""
-        return bundle.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/ekc"
-    }
-
-    /// Runs it to its end. Its standard error goes where the tests' goes, unless a file is named for it.
-    static func run(_ arguments: [String], errors: String? = nil) throws -> (exit: Int32, output: String) {
-        var ends: [CInt] = [0, 0]
-        try #require(pipe(&ends) == 0)
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
-        posix_spawn_file_actions_addclose(&actions, ends[0])
-        if let errors {
-            posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        }
-        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
-        defer { for word in words { free(word) } }
-        var pid: pid_t = 0
-        try #require(posix_spawn(&pid, path, &actions, nil, &words, environ) == 0, "\(path) cannot be started")
-        close(ends[1])
-        var output: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while case let count = read(ends[0], &buffer, buffer.count), count > 0 { output += buffer[..<count] }
-        close(ends[0])
-        var status: CInt = 0
-        waitpid(pid, &status, 0)
-        return (
-            status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F, String(decoding: output, as: UTF8.self)
-        )
-    }
-}
 
 @Suite("The demo, from the built binary", .serialized)
 struct DemoTests {
-    private struct Ledger: Decodable {
+    struct Ledger: Decodable, Equatable {
         var submitted: Int
         var resolvedFirstLine: Int
         var answered: Int
@@ -53,52 +15,69 @@ struct DemoTests {
         var inFlight: Int
         var lost: Int
         var duplicated: Int
+        var escalated: Int
+        var returned: Int
         var nodes: Int
         var knowledgePublished: Int
         var nodesConverged: Int
         var kills: Int
         var cuts: Int
+        var inFlightAtKill: Int
+        var seconds: Double
+
+        init(_ output: String) throws {
+            self = try JSONDecoder().decode(Ledger.self, from: Data(output.utf8))
+        }
     }
 
     @Test("Killed and cut, it loses nothing and doubles nothing")
     func demo() throws {
         let (exit, output) = try Binary.run(["demo", "--json", "--appeals", "400", "--entries", "300"])
-        let ledger = try JSONDecoder().decode(Ledger.self, from: Data(output.utf8))
+        let ledger = try Ledger(output)
         #expect(exit == 0, "\(output)")
-        #expect(ledger.submitted == 400 && ledger.lost == 0 && ledger.duplicated == 0)
-        #expect(ledger.resolvedFirstLine + ledger.answered + ledger.waiting + ledger.inFlight == 400)
+        #expect(ledger.submitted == 400 && ledger.lost == 0 && ledger.duplicated == 0 && ledger.inFlight == 0)
+        #expect(ledger.resolvedFirstLine + ledger.answered + ledger.waiting == 400)
         #expect(ledger.waiting > 0 && ledger.answered > 0)
         #expect(ledger.knowledgePublished == 300 && ledger.nodesConverged == ledger.nodes)
         #expect(ledger.kills == 2 && ledger.cuts == 2)
     }
 
+    // MARK: A kept one
+
+    @Test("A kept demo is counted again with the same result; the folder of somebody else is not touched")
+    func kept() throws {
+        let kept = try KeptDemo.shared.get()
+        let again = try kept.recount()
+        #expect(again.exit == 0 && again.ledger == kept.ledger && again.errors == "", "\(again)")
+        #expect(kept.ledger.kills == 2 && kept.ledger.inFlightAtKill > 0 && kept.ledger.seconds > 0)
+        #expect(try Binary.run(["demo", "--appeals", "60", "--directory", kept.place]).exit == 1)
+        #expect(try kept.recount().exit == 0)
+    }
+
+    @Test("Whatever is done to a store behind its back is seen", arguments: Tampering.all)
+    func tampered(_ tampering: Tampering) throws {
+        let kept = try KeptDemo.shared.get()
+        let copy = try kept.copy(of: tampering.node)
+        let changed = try tampering.run(in: copy.path, kept)
+        #expect(changed > 0, "nothing was changed")
+        let (exit, ledger, errors) = try kept.recount(copy.path)
+        #expect(exit == 1)
+        #expect(ledger.lost == (tampering.isLost ? changed : 0), "\(errors)")
+        #expect(ledger.duplicated == (tampering.isDoubled ? changed : 0), "\(errors)")
+        #expect(ledger.nodesConverged == (tampering.isBehind ? 5 : 6))
+        #expect(ledger.submitted == 60 && errors.contains(tampering.says), "\(errors)")
+    }
+
     @Test(
-        "An appeal that is taken out of a store behind its back is lost 1; the folder of somebody else is not touched")
-    func lost() throws {
-        let folder = try TemporaryFolder()
-        let place = folder.path + "/demo"
-        let (exit, output) = try Binary.run([
-            "demo", "--json", "--appeals", "60", "--entries", "10", "--keep", "--directory", place,
-        ])
-        #expect(exit == 0, "\(output)")
-        #expect(try Binary.run(["demo", "--appeals", "60", "--directory", place]).exit == 1)
-        #expect(try Binary.run(["demo", "--json", "--recount", "--directory", place]).exit == 0)
-        let engine = try LMDBEngine(
-            directory: place + "/centre/store", tables: Table.exchange + ContactCentreTables.all)
-        let job = WriteJob(.essential) { transaction in
-            var victim: [UInt8]?
-            try transaction.scan(.appeals, from: []) { key, value in
-                let row = String(decoding: Array(value), as: UTF8.self)
-                if row.contains("\"outcome\":\"first-line\"") { victim = Array(key) }
-                return victim == nil
-            }
-            try transaction.delete(.appeals, try #require(victim))
-        } completion: { _ in
-        }
-        _ = try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 0))
-        engine.close()
-        let (after, counted) = try Binary.run(["demo", "--json", "--recount", "--directory", place])
-        let ledger = try JSONDecoder().decode(Ledger.self, from: Data(counted.utf8))
-        #expect(after == 1 && ledger.lost == 1 && ledger.submitted == 60 && ledger.duplicated == 0, "\(counted)")
+        "Without a journal, or the record of what was asked, nothing is counted",
+        arguments: ["channel-1.journal", "demo.json"])
+    func incomplete(_ file: String) throws {
+        let copy = try KeptDemo.shared.get().copy(of: nil)
+        unlink(copy.path + "/" + file)
+        let errors = copy.path + "/errors"
+        let (exit, output) = try Binary.run(
+            ["demo", "--json", "--recount", "--directory", copy.path], errors: errors)
+        let said = String(decoding: try Files.read(errors, maximum: 1 << 20), as: UTF8.self)
+        #expect(exit == 1 && output == "" && said.contains(file) && said.contains("remedy"), "\(said)")
     }
 }

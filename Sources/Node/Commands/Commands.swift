@@ -161,10 +161,11 @@ enum Commands {
                 Option(name: "seed", value: "N", help: "what the appeals are drawn from; 1 unless told"),
                 Option(name: "entries", value: "N", help: "knowledge entries; 2000 unless told"),
                 Option(
-                    name: "directory", value: "DIR", help: "where to build it, new or empty; under /tmp unless told"),
+                    name: "directory", value: "DIR",
+                    help: "where to build it, new or empty; under /tmp unless told"),
                 Option(name: "keep", help: "leave the folder behind"),
                 Option(name: "serve", help: "go on running after the ledger, until Ctrl-C"),
-                Option(name: "recount", help: "count the stores of a kept demo again; start nothing"),
+                Option(name: "recount", help: "count the stores in DIR again, against what was asked; start nothing"),
                 CommandSpec.json,
             ]),
     ]

@@ -7,14 +7,14 @@ import Glibc
 /// The command: where the demo is built, whether it goes on, and counting a kept one again.
 extension Demo {
     static func run(_ command: ParsedCommand) throws -> Int32 {
+        if command.flags.contains("recount") { return try recount(command) }
         let options = Options(
             appeals: try command.number("appeals", 10...1_000_000, otherwise: 5000),
             entries: try command.number("entries", 1...SampleKnowledge.most, otherwise: 2000),
             seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)),
-            directory: try folder(command), isKept: command.flags.contains("keep"),
+            directory: try folder(command),
+            isKept: command.flags.contains("keep"),
             isServed: command.flags.contains("serve"))
-        if command.flags.contains("recount") { return try recount(command, options) }
-        let begun = Clocks.monotonicMicroseconds()
         var demo = try Demo(options)
         defer {
             demo.robots.stop()
@@ -22,23 +22,16 @@ extension Demo {
             demo.relay?.end()
             if !options.isKept { try? FileManager.default.removeItem(atPath: options.directory) }
         }
-        var ledger = try demo.play()
-        ledger.seconds = Double((Clocks.monotonicMicroseconds() - begun) / 1000) / 1000
-        Output.print(command, ledger, demo.words(ledger))
+        let ledger = try demo.play()
+        demo.show(ledger, command)
         if options.isKept { Output.error("kept in \(options.directory)") }
         if options.isServed { demo.serve() }
-        return ledger.isClean && ledger.nodesConverged == ledger.nodes ? 0 : 1
+        return ledger.isClean ? 0 : 1
     }
 
     /// Where the demo is built: what somebody else has there is not the demo's to fill or to delete.
     private static func folder(_ command: ParsedCommand) throws -> String {
-        guard let directory = command.values["directory"] else {
-            guard !command.flags.contains("recount") else {
-                throw UsageError(message: "--recount wants --directory", remedy: "name the folder of a kept demo")
-            }
-            return try temporaryFolder()
-        }
-        if command.flags.contains("recount") { return directory }
+        guard let directory = command.values["directory"] else { return try temporaryFolder() }
         if Files.exists(directory) {
             guard let inside = try? FileManager.default.contentsOfDirectory(atPath: directory), inside.isEmpty else {
                 throw FederationError(
@@ -54,16 +47,19 @@ extension Demo {
         return directory
     }
 
-    /// The ledger of a demo that was kept, from its journals and stores as they are now.
-    private static func recount(_ command: ParsedCommand, _ options: Options) throws -> Int32 {
-        guard Files.exists(options.directory + "/centre/store") else {
-            throw FederationError(
-                "no-demo", "\(options.directory) holds no kept demo",
-                remedy: "run ekc demo --keep --directory DIR first")
+    /// The ledger of a demo that was kept, from its journals and stores as they are now, against its record.
+    private static func recount(_ command: ParsedCommand) throws -> Int32 {
+        guard let directory = command.values["directory"] else {
+            throw UsageError(message: "--recount wants --directory", remedy: "name the folder of a kept demo")
         }
-        let demo = try Demo(options)
+        let record = try DemoRecord.read(from: directory)
+        var demo = try Demo(
+            Options(
+                appeals: record.appeals, entries: record.entries, seed: record.seed, directory: directory,
+                isKept: true, isServed: false))
+        demo.record = record
         let ledger = try demo.ledger()
-        Output.print(command, ledger, demo.words(ledger))
+        demo.show(ledger, command)
         return ledger.isClean ? 0 : 1
     }
 

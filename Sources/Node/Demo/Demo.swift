@@ -18,24 +18,23 @@ struct Demo {
         var waiting = 0
         /// In any other state.
         var inFlight = 0
-        /// Accepted, and in no store.
+        /// Accepted, and in no store, or without something that it must have: its home's row, an event that led to its
+        /// state, its place in a queue.
         var lost = 0
-        /// Two owners, or an effect beyond one.
+        /// Two owners, or an effect beyond one a key: a transition, a citizen record, a queue entry, an answer.
         var duplicated = 0
         /// Events, not appeals.
         var escalated = 0
         var returned = 0
         var nodes = 0
         var knowledgePublished: UInt64 = 0
-        /// Nodes that have applied the last published entry.
+        /// Nodes that have applied the last published number and can read what the centre can.
         var nodesConverged = 0
         var kills = 0
         var cuts = 0
         /// Envelopes kept by the killed node, the smaller of two kills.
         var inFlightAtKill: UInt64 = 0
         var seconds = 0.0
-
-        var isClean: Bool { lost == 0 && duplicated == 0 }
     }
 
     struct Options {
@@ -43,22 +42,25 @@ struct Demo {
         var entries: Int
         var seed: UInt64
         var directory: String
+        /// The folder stays, whatever happens.
         var isKept: Bool
         var isServed: Bool
     }
 
+    static let centre = "centre"
+    /// Each is a thread that hands in its share of the appeals.
+    static let channels = SampleAppeals.channels
+
     let options: Options
-    private let topology: Topology
+    let topology: Topology
     let nodes: [String: DemoProcess]
     let robots: DemoRobots
-    private var centrePort: UInt16 = 0
     private(set) var relay: DemoRelay?
-    private var kills = 0
-    private var cuts = 0
-    private var keptAtKill: [UInt64] = []
+    var record: DemoRecord
 
     init(_ options: Options) throws {
         self.options = options
+        record = DemoRecord(options)
         do throws(TopologyFaults) { topology = try Topology.read(SampleData.demoTopology) } catch {
             throw FederationError("topology-invalid", "\(error.faults)", remedy: "build ekc again")
         }
@@ -76,7 +78,9 @@ struct Demo {
 
     // MARK: The play
 
-    mutating func play() throws -> Ledger {
+    /// Leaves a record of itself in the folder.
+    mutating func play() throws -> DemoLedger {
+        let begun = Clocks.monotonicMicroseconds()
         progress("an authority for each segment, \(nodes.count) nodes with keys of their own")
         try enrol()
         try writeTopology("centre", port: 0)
@@ -84,7 +88,6 @@ struct Demo {
         guard let port = node("centre").ready?.link else {
             throw FederationError("demo-node-failed", "the centre has no link port", remedy: "look at its log")
         }
-        centrePort = port
         try writeTopology("centre", port: port)
         let relay = try DemoRelay(to: port)
         self.relay = relay
@@ -101,6 +104,8 @@ struct Demo {
         try wait("the queues") { try drained() }
         robots.stop()
         try wait("the receipts") { try drained() }
+        record.seconds = Double((Clocks.monotonicMicroseconds() - begun) / 1000) / 1000
+        try record.write(to: options.directory)
         return try ledger()
     }
 
@@ -111,9 +116,11 @@ struct Demo {
 
     private mutating func kill(_ name: String) throws {
         robots.moved(name, nil)
-        keptAtKill.append(try node(name).readStore().kept)
+        let kept = try node(name).readStore().kept
+        record.inFlightAtKill = min(kept, record.inFlightAtKill ?? kept)
+        record.kills += 1
         node(name).kill()
-        kills += 1
+        progress("\(name) is killed with \(kept) envelopes under way, and started again")
     }
 
     /// The receiver is killed when it has applied a message and its word of it is still on the way.
@@ -140,15 +147,16 @@ struct Demo {
         progress("\(options.entries) knowledge entries are published")
         let client = NodeCommands.client(node("centre").folder.path)
         let sample = try SampleKnowledge()
-        _ = try KnowledgeCommands.importEntries((0..<options.entries).map(sample.entry), client)
+        for start in stride(from: 0, to: options.entries, by: 1000) {
+            let part = start..<min(start + 1000, options.entries)
+            _ = try KnowledgeCommands.importEntries(part.map(sample.entry), client)
+        }
         _ = try KnowledgeCommands.publish(client)
     }
 
     /// Channels and desks begin.
     private func work() throws {
-        let kinds: [AppealRecord.Channel] = [.voice, .voice, .chat, .form]
-        let channels = kinds.count
-        for (index, kind) in kinds.enumerated() {
+        for (index, kind) in Demo.channels.enumerated() {
             try add("channel-\(index)", to: "centre", "/api/v1/channels", kind: kind.rawValue)
         }
         for index in 0..<4 { try add("first-\(index)", to: "centre", "/api/v1/operators", line: "1") }
@@ -157,10 +165,10 @@ struct Demo {
                 DemoDesks.name(tenancy), to: tenancy.node.text, "/api/v1/operators", tenancy: tenancy.id,
                 line: tenancy.lines[0])
         }
-        progress("\(channels) channels hand in \(options.appeals) appeals; people work both lines")
+        progress("\(Demo.channels.count) channels hand in \(options.appeals) appeals; people work both lines")
         let sample = try SampleAppeals(seed: options.seed, subjects: topology.subjects)
-        for (index, kind) in kinds.enumerated() {
-            robots.channel(index, of: channels, kind: kind, appeals: options.appeals, sample: sample)
+        for (index, kind) in Demo.channels.enumerated() {
+            robots.channel(index, of: Demo.channels.count, kind: kind, appeals: options.appeals, sample: sample)
         }
         for index in 0..<4 { robots.desk("first-\(index)", at: "centre", DemoDesks.first) }
         for tenancy in topology.tenancies where tenancy.open {
@@ -175,20 +183,19 @@ struct Demo {
         try wait("a tenth") { accepted() >= options.appeals / 10 }
         progress("\(accepted()) accepted; the line of subject-77 is cut: what is for it waits at the centre")
         relay.cut()
-        cuts += 1
+        record.cuts += 1
         // More than is wanted: the second line must still have so many to answer when its own line is cut.
         try waitForKept("centre", target * 3)
         try kill("centre")
-        progress("the centre is killed with \(keptAtKill.last ?? 0) envelopes under way, and started again")
         try start("centre")
         relay.mend()
-        try wait("subject-77") { try node("centre").readStore().kept < target / 4 + 1 }
+        try wait("what waits for subject-77 at the centre") {
+            try node("centre").readStore().keptFor["subject-77", default: 0] < target / 4 + 1
+        }
         relay.cut()
-        cuts += 1
+        record.cuts += 1
         try waitForKept("subject-77", target)
         try kill("subject-77")
-        progress(
-            "subject-77 is killed with \(keptAtKill.last ?? 0) envelopes under way, and started again after a second")
         sleep(1)
         relay.mend()
         try start("subject-77")
@@ -207,7 +214,9 @@ struct Demo {
     /// Waits until a node keeps so many envelopes; not for ever, for there may be no more to come.
     private func waitForKept(_ name: String, _ target: UInt64) throws {
         let deadline = Clocks.monotonicMicroseconds() + 20_000_000
-        while try node(name).readStore().kept < target, Clocks.monotonicMicroseconds() < deadline { usleep(20_000) }
+        while try node(name).readStore().kept < target, Clocks.monotonicMicroseconds() < deadline {
+            usleep(20_000)
+        }
     }
 
     private func add(
@@ -230,51 +239,7 @@ struct Demo {
             Array("Authorization: Bearer \(token)\n".utf8), to: options.directory + "/\(name).token", mode: 0o600)
     }
 
-    // MARK: Counting
-
-    /// Nothing is under way, and nobody has anything to do: every appeal is resolved, or waits where nobody works.
-    private func drained() throws -> Bool {
-        let counts = try nodes.values.map { try $0.readStore(whole: true) }
-        let closed = Set(topology.tenancies.filter { !$0.open }.map(\.id))
-        let idle = counts.allSatisfy { count in
-            count.appeals.allSatisfy { appeal in
-                appeal.owner == nil || appeal.state.isFinal
-                    || (appeal.state != .activeL1 && closed.contains(appeal.tenancy ?? ""))
-            }
-        }
-        return idle && counts.allSatisfy { $0.kept == 0 } && Set(counts.map(\.knowledge)).count == 1
-    }
-
-    func ledger() throws -> Ledger {
-        var stores: [String: DemoProcess.Count] = [:]
-        for (name, node) in nodes { stores[name] = try node.readStore(whole: true) }
-        var ledger = try DemoLedger.count(
-            accepted: DemoLedger.accepted(in: options.directory), stores: stores,
-            closed: Set(topology.tenancies.filter { !$0.open }.map(\.id)))
-        ledger.nodes = nodes.count
-        ledger.knowledgePublished = stores["centre"]?.knowledge ?? 0
-        ledger.nodesConverged = stores.values.count { $0.knowledge == ledger.knowledgePublished }
-        ledger.kills = kills
-        ledger.cuts = cuts
-        ledger.inFlightAtKill = keptAtKill.min() ?? 0
-        return ledger
-    }
-
-    func words(_ ledger: Ledger) -> String {
-        """
-
-        submitted            \(ledger.submitted)    accepted by the centre, as the channels' journals say
-          first line         \(ledger.resolvedFirstLine)
-          answered           \(ledger.answered)    by line 2 or 2.1
-          waiting            \(ledger.waiting)    at a tenancy that is not open
-          in flight          \(ledger.inFlight)
-          lost               \(ledger.lost)
-        duplicated           \(ledger.duplicated)
-        escalated, returned  \(ledger.escalated), \(ledger.returned)
-        knowledge            \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
-        \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cuts, \(ledger.seconds) s
-        """
-    }
+    // MARK: Waiting
 
     private func progress(_ text: String) { Output.error("demo: \(text)") }
 

@@ -1,114 +1,99 @@
 import ContactCentre
 import Federation
-import FoundationEssentials
 
-/// Compares what the channels were told with what the stores hold.
-enum DemoLedger {
-    /// The ids in the channels' journals.
-    static func accepted(in directory: String) throws -> [String] {
-        var ids: [String] = []
-        for index in 0..<64 where Files.exists(directory + "/channel-\(index).journal") {
-            let bytes = try Files.read(directory + "/channel-\(index).journal", maximum: 1 << 30)
-            for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") where line.hasPrefix("accepted ")
-            {
-                if let id = line.split(separator: " ").last { ids.append(String(id)) }
-            }
+/// Compares what the channels were told with what the stores hold. Whatever is not as it should be is a finding.
+struct DemoLedger {
+    private(set) var figures = Demo.Ledger()
+    /// In words, with the appeal or node that it is about.
+    private(set) var findings: [String] = []
+
+    var isClean: Bool { findings.isEmpty }
+
+    init(journal: DemoJournal, stores: [String: DemoStore], tenancies: [Topology.Tenancy]) {
+        let tenancies = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let appeals = DemoAppeal.collect(stores)
+        let ids = journal.ids
+        figures.submitted = ids.count
+        for double in journal.doubles { noteDouble(double) }
+        for id in ids.sorted() { judge(id, (appeals[id] ?? DemoAppeal()).verdict(tenancies)) }
+        // What no channel was told of would be a second effect of one key.
+        for id in appeals.keys.sorted() where !ids.contains(id) { noteDouble("\(id): no channel was told of it") }
+        countNumbers(appeals)
+        for (name, store) in stores {
+            figures.escalated += store.events.count { $0.event == .escalated }
+            if name != Demo.centre { figures.returned += store.events.count { $0.event == .returned } }
         }
-        return ids
     }
 
-    /// - Parameter closed: tenancies that are not open.
-    static func count(
-        accepted: [String], stores: [String: DemoProcess.Count], closed: Set<String>
-    ) throws -> Demo.Ledger {
-        var ledger = Demo.Ledger()
-        var owners: [String: [AppealRecord]] = [:]
-        var atCentre: [String: AppealRecord] = [:]
-        for (name, store) in stores {
-            for appeal in store.appeals {
-                if name == "centre" { atCentre[appeal.id] = appeal }
-                if appeal.owner == name { owners[appeal.id, default: []].append(appeal) }
-            }
-            // One citizen record and one place in a queue an appeal.
-            for rows in [store.queued, store.citizens] { ledger.duplicated += rows.count - Set(rows).count }
-            var seen: Set<String> = []
-            for event in store.events {
-                if event.event == .escalated { ledger.escalated += 1 }
-                if event.event == .returned, name != "centre" { ledger.returned += 1 }
-                // An appeal is taken in, resolved and answered once at each node.
-                let once: Set<AppealEvent> = [.resolved, .answered, .closed]
-                if once.contains(event.event), !seen.insert(event.appeal + event.event.rawValue).inserted {
-                    ledger.duplicated += 1
+    private mutating func noteDouble(_ finding: String) {
+        figures.duplicated += 1
+        findings.append("doubled: \(finding)")
+    }
+
+    private mutating func judge(_ id: String, _ verdict: DemoAppeal.Verdict) {
+        for double in verdict.doubles { noteDouble("\(id): \(double)") }
+        guard verdict.losses.isEmpty else {
+            figures.lost += 1
+            findings.append("lost: \(id): \(verdict.losses.joined(separator: "; "))")
+            return
+        }
+        switch verdict.place {
+        case .firstLine: figures.resolvedFirstLine += 1
+        case .answered: figures.answered += 1
+        case .waiting: figures.waiting += 1
+        case .inFlight: figures.inFlight += 1
+        }
+    }
+
+    /// A number is said on the phone: it is one appeal's.
+    private mutating func countNumbers(_ appeals: [String: DemoAppeal]) {
+        var holders: [String: String] = [:]
+        for (id, appeal) in appeals.sorted(by: { $0.key < $1.key }) {
+            for number in Set(appeal.rows.values.map(\.number)) {
+                guard let other = holders[number] else {
+                    holders[number] = id
+                    continue
                 }
+                noteDouble("\(id): its number \(number) is that of \(other) too")
             }
         }
-        let unique = Set(accepted)
-        ledger.submitted = unique.count
-        ledger.duplicated += accepted.count - unique.count
-        // What is in the centre's store and no channel was told of would be a second effect of one key.
-        ledger.duplicated += atCentre.keys.count { !unique.contains($0) }
-        for id in unique {
-            let owned = owners[id] ?? []
-            if owned.count > 1 { ledger.duplicated += 1 }
-            guard let known = atCentre[id] ?? owned.first else {
-                ledger.lost += 1
+    }
+
+    /// Holds it against what the demo was asked for, when all has drained. What it finds stands before single appeals.
+    mutating func compare(with record: DemoRecord, _ stores: [String: DemoStore]) {
+        figures.kills = record.kills
+        figures.cuts = record.cuts
+        figures.inFlightAtKill = record.inFlightAtKill ?? 0
+        figures.seconds = record.seconds
+        var found: [String] = []
+        if figures.submitted != record.appeals {
+            found.append("\(record.appeals) appeals were asked for, \(figures.submitted) accepted")
+        }
+        if figures.inFlight > 0 { found.append("\(figures.inFlight) in flight, though everything had drained") }
+        findings = found + compareKnowledge(entries: record.entries, stores) + findings
+    }
+
+    /// Converged: it has applied the last published number, and the same entries can be read.
+    private mutating func compareKnowledge(entries: Int, _ stores: [String: DemoStore]) -> [String] {
+        let centre = stores[Demo.centre] ?? DemoStore()
+        let published = centre.knowledge[centre.life] ?? 0
+        figures.nodes = stores.count
+        figures.knowledgePublished = published
+        figures.nodesConverged = 0
+        var found: [String] = []
+        if centre.entries.count < entries {
+            found.append("\(entries) knowledge entries were asked for, \(centre.entries.count) are at the centre")
+        }
+        for (name, store) in stores.sorted(by: { $0.key < $1.key }) {
+            let applied = store.knowledge[centre.life] ?? 0
+            guard applied == published, store.entries == centre.entries else {
+                found.append(
+                    "\(name): knowledge through \(applied) of \(published), \(store.entries.count) entries to read, \(centre.entries.count) at the centre"
+                )
                 continue
             }
-            if known.state.isFinal, known.outcome == "first-line" {
-                ledger.resolvedFirstLine += 1
-            } else if known.state.isFinal {
-                ledger.answered += 1
-            } else if let home = owned.first, closed.contains(home.tenancy ?? ""), home.state != .active {
-                ledger.waiting += 1
-            } else {
-                ledger.inFlight += 1
-            }
+            figures.nodesConverged += 1
         }
-        return ledger
-    }
-}
-
-/// What the people of the demo do with an appeal: it follows from the number that its channel gave it, so that a seed
-/// gives one ledger.
-enum DemoDesks {
-    static func name(_ tenancy: Topology.Tenancy) -> String {
-        tenancy.id.lowercased().replacing("/", with: "-")
-    }
-
-    /// Of 20 appeals, 14 are answered from the knowledge; of the rest 5 need personal data.
-    static let first: @Sendable (AppealView) -> [(String, OperatorAPI.Act)] = { appeal in
-        var act = OperatorAPI.Act()
-        let number = decide(appeal)
-        if number % 20 < 14 {
-            act.entry = firstEntry
-            act.revision = 1
-            return [("resolve", act)]
-        }
-        act.reason = number % 20 < 19 ? "PERSONAL" : "SPECIAL"
-        return [("escalate", act)]
-    }
-
-    static let second: @Sendable (AppealView) -> [(String, OperatorAPI.Act)] = { appeal in
-        var answer = OperatorAPI.Act()
-        answer.text = "Ответ по обращению \(appeal.number)."
-        answer.delivery = "call"
-        guard appeal.reason == "PERSONAL" else {
-            var back = OperatorAPI.Act()
-            back.code = "general"
-            // Every tenth SPECIAL one is no matter of this line, once.
-            return decide(appeal) % 10 == 9 && appeal.ownershipEpoch == 2 ? [("return", back)] : [("answer", answer)]
-        }
-        var identity = OperatorAPI.Act()
-        identity.citizen = Strict(
-            CitizenRecord(
-                name: "Образцов Образец", birthDate: "1960-02-29", snils: "112-233-445 95", phone: nil, address: nil))
-        return [("identity", identity), ("answer", answer)]
-    }
-
-    /// An entry that every demo publishes.
-    private static let firstEntry = (try? SampleKnowledge())?.entry(0).id
-
-    private static func decide(_ appeal: AppealView) -> Int {
-        Int((appeal.site ?? "").filter(\.isNumber)) ?? 0
+        return found
     }
 }

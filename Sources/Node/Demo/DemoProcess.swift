@@ -56,62 +56,12 @@ final class DemoProcess {
         pid = 0
     }
 
-    /// What a store holds, read from outside, whatever the process says.
-    struct Count {
-        /// Probes that took effect here.
-        var applied: UInt64 = 0
-        /// Envelopes that this node keeps for others.
-        var kept: UInt64 = 0
-        /// The number of the last knowledge entry that was published or applied here.
-        var knowledge: UInt64 = 0
-        var appeals: [AppealRecord] = []
-        var events: [AppealEventRecord] = []
-        /// Appeals, once a row of the table.
-        var queued: [AppealID] = []
-        var citizens: [AppealID] = []
-    }
-
-    /// - Parameter whole: with every appeal and every event.
-    func readStore(whole: Bool = false) throws -> Count {
-        let tables = Table.exchange + ContactCentreTables.all
-        let engine = try LMDBEngine(directory: folder.storeFolder, tables: tables, readOnly: true)
-        defer { engine.close() }
-        return try Store.read(engine) { transaction throws(StoreError) in
-            var count = Count()
-            count.applied = try transaction.number(Array("probes".utf8))
-            for stream in try Sessions.streams(in: transaction) {
-                if stream.id.destination == .everyone {
-                    count.knowledge = max(count.knowledge, stream.row.last)
-                } else {
-                    count.kept += stream.row.last - stream.row.base
-                }
-            }
-            guard whole else { return count }
-            try transaction.scan(.appeals, from: []) { _, value in
-                if let row = try? JSONDecoder().decode(AppealRecord.self, from: Data(Array(value))) {
-                    count.appeals.append(row)
-                }
-                return true
-            }
-            try transaction.scan(.events, from: []) { _, value in
-                if let row = try? JSONDecoder().decode(AppealEventRecord.self, from: Data(Array(value))) {
-                    count.events.append(row)
-                }
-                return true
-            }
-            for (table, ids) in [(Table.queue, \Count.queued), (Table.citizens, \Count.citizens)] {
-                try transaction.scan(table, from: []) { key, _ in
-                    // Both keys end with the appeal's id.
-                    var reader = ByteReader(Array(key).suffix(16))
-                    if let bits = try? reader.id128() { count[keyPath: ids].append(AppealID(bits: bits)) }
-                    return true
-                }
-            }
-            return count
-        }
+    func readStore(whole: Bool = false) throws -> DemoStore {
+        try DemoStore(folder: folder.storeFolder, whole: whole)
     }
 
     private func failed(_ why: String) -> FederationError {
-        FederationError("demo-node-failed", "\(folder.path): \(why)", remedy: "look at the node's log")
+        FederationError(
+            "demo-node-failed", "\(folder.path): \(why)", remedy: "look at the node's log")
     }
 }

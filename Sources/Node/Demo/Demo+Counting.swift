@@ -1,0 +1,53 @@
+import Federation
+
+extension Demo {
+    /// Nothing is under way, and nobody has anything to do: every appeal is resolved, or waits where nobody works.
+    func drained() throws -> Bool {
+        let before = try nodes.mapValues { try $0.readStore() }
+        guard before.values.allSatisfy({ $0.kept == 0 }) else { return false }
+        let stores = try wholeStores()
+        // Each store is read at an instant of its own; where nothing has moved since, they are of one instant.
+        guard stores.allSatisfy({ $0.value.lastEvent == before[$0.key]?.lastEvent && $0.value.kept == 0 }) else {
+            return false
+        }
+        let figures = try ledger(stores).figures
+        return figures.inFlight == 0 && figures.nodesConverged == figures.nodes
+    }
+
+    /// From the journals and stores as they are now.
+    func ledger() throws -> DemoLedger { try ledger(try wholeStores()) }
+
+    private func ledger(_ stores: [String: DemoStore]) throws -> DemoLedger {
+        var ledger = DemoLedger(
+            journal: try DemoJournal.read(in: options.directory, channels: record.channels), stores: stores,
+            tenancies: topology.tenancies)
+        ledger.compare(with: record, stores)
+        return ledger
+    }
+
+    private func wholeStores() throws -> [String: DemoStore] { try nodes.mapValues { try $0.readStore(whole: true) } }
+
+    /// The figures for people, or as JSON; what is wrong goes to standard error, one line a finding.
+    func show(_ ledger: DemoLedger, _ command: ParsedCommand) {
+        Output.print(command, ledger.figures, words(ledger.figures))
+        let shown = 10
+        for finding in ledger.findings.prefix(shown) { Output.error("ledger: \(finding)") }
+        if ledger.findings.count > shown { Output.error("ledger: and \(ledger.findings.count - shown) more") }
+    }
+
+    private func words(_ ledger: Ledger) -> String {
+        """
+
+        submitted            \(ledger.submitted)    accepted by the centre, as the channels' journals say
+          first line         \(ledger.resolvedFirstLine)
+          answered           \(ledger.answered)    by line 2 or 2.1
+          waiting            \(ledger.waiting)    at a tenancy that is not open
+          in flight          \(ledger.inFlight)
+          lost               \(ledger.lost)
+        duplicated           \(ledger.duplicated)
+        escalated, returned  \(ledger.escalated), \(ledger.returned)
+        knowledge            \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
+        \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cuts, \(ledger.seconds) s
+        """
+    }
+}
