@@ -93,6 +93,10 @@ struct LedgerTests {
         Case("two owners", duplicated: 1, says: "c: owned by centre and subject-78") {
             $0.change("c", at: "centre") { $0.owner = "centre" }
         },
+        Case("two rows", duplicated: 1, says: "c: at subject-78: a second row") {
+            let rows = $0.stores["subject-78"]?.appeals ?? []
+            $0.stores["subject-78"]?.appeals += rows
+        },
         Case("escalated twice", duplicated: 1, says: "c: at centre: escalated a second time") {
             $0.record("c", at: "centre", .escalated, from: .activeL1, to: .escalating)
         },

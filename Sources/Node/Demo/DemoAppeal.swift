@@ -12,6 +12,8 @@ struct DemoAppeal {
     private var queued: [String] = []
     /// Nodes, once a citizen record there.
     private var citizens: [String] = []
+    /// Nodes, once a row beyond the first there.
+    private var secondRows: [String] = []
     /// An envelope with it is kept somewhere.
     private var isCarried = false
 
@@ -20,7 +22,11 @@ struct DemoAppeal {
     static func collect(_ stores: [String: DemoStore]) -> [String: DemoAppeal] {
         var appeals: [String: DemoAppeal] = [:]
         for (node, store) in stores {
-            for row in store.appeals { appeals[row.id, default: DemoAppeal()].rows[node] = row }
+            for row in store.appeals {
+                if appeals[row.id, default: DemoAppeal()].rows.updateValue(row, forKey: node) != nil {
+                    appeals[row.id, default: DemoAppeal()].secondRows.append(node)
+                }
+            }
             for event in store.events {
                 appeals[event.appeal, default: DemoAppeal()].events[node, default: []].append(event)
             }
@@ -48,6 +54,7 @@ struct DemoAppeal {
         if let loss = whereaboutsLoss(home) { verdict.losses.append(loss) }
         let owners = rows.filter { $0.value.owner == $0.key }.keys.sorted()
         if owners.count > 1 { verdict.doubles.append("owned by \(owners.joined(separator: " and "))") }
+        verdict.doubles += secondRows.map { "at \($0): a second row of it" }
         let histories = Set(rows.keys).union(events.keys).sorted().map { node in
             DemoHistory(events[node] ?? [], at: node, until: rows[node]?.state)
         }
