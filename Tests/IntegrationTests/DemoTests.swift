@@ -80,4 +80,70 @@ struct DemoTests {
         let said = String(decoding: try Files.read(errors, maximum: 1 << 20), as: UTF8.self)
         #expect(exit == 1 && output == "" && said.contains(file) && said.contains("remedy"), "\(said)")
     }
+
+    // MARK: One that does not come to its end
+
+    @Test("A node that dies by itself is named at once, with the end of its log")
+    func death() throws {
+        let folder = try TemporaryFolder()
+        let place = folder.path + "/demo"
+        let demo = try Binary.start(
+            ["demo", "--appeals", "100000", "--entries", "10", "--directory", place], errors: folder.path + "/errors")
+        let nodes = try play(of: demo)
+        let victim = try #require(nodes.first { $0.folder.hasSuffix("/cc-fss") })
+        kill(victim.pid, SIGKILL)
+        let begun = Clocks.monotonicMicroseconds()
+        #expect(demo.finish().exit == 1)
+        #expect(Clocks.monotonicMicroseconds() - begun < 30_000_000)
+        let said = String(decoding: try Files.read(folder.path + "/errors", maximum: 1 << 20), as: UTF8.self)
+        #expect(said.contains("cc-fss ended by itself (signal 9)") && said.contains("cc-fss/log:\n"), "\(said)")
+        #expect(Files.exists(victim.folder + "/log"))
+        #expect(nodes.allSatisfy { kill($0.pid, 0) != 0 })
+    }
+
+    @Test("Told to stop, it leaves no process and no folder of its own", arguments: [SIGTERM, SIGINT])
+    func interrupted(_ signal: CInt) throws {
+        let folder = try TemporaryFolder()
+        let demo = try Binary.start(
+            ["demo", "--appeals", "100000", "--entries", "10"], errors: folder.path + "/errors")
+        let nodes = try play(of: demo)
+        kill(demo.pid, signal)
+        #expect(demo.finish().exit == 1)
+        let said = String(decoding: try Files.read(folder.path + "/errors", maximum: 1 << 20), as: UTF8.self)
+        #expect(said.contains("demo-interrupted"), "\(said)")
+        #expect(nodes.allSatisfy { kill($0.pid, 0) != 0 && !Files.exists($0.folder) })
+    }
+
+    @Test("A node that cannot start says why, in the demo's own words")
+    func unready() throws {
+        let folder = try TemporaryFolder()
+        // A path that is too long for the socket of the administrator.
+        let place = folder.path + "/" + String(repeating: "d", count: 90)
+        let errors = folder.path + "/errors"
+        #expect(try Binary.run(["demo", "--appeals", "60", "--directory", place], errors: errors).exit == 1)
+        let said = String(decoding: try Files.read(errors, maximum: 1 << 20), as: UTF8.self)
+        #expect(said.contains("socket-path") && Files.exists(place + "/centre/log"), "\(said)")
+    }
+
+    private struct NodeProcess {
+        var pid: pid_t
+        var folder: String
+    }
+
+    /// Its nodes, when the channels have begun.
+    private func play(of demo: Binary.Running) throws -> [NodeProcess] {
+        for _ in 0..<600 {
+            let children = try Files.read("/proc/\(demo.pid)/task/\(demo.pid)/children", maximum: 1 << 16)
+            let pids = String(decoding: children, as: UTF8.self).split(separator: " ").compactMap { pid_t($0) }
+            let nodes = pids.compactMap { pid -> NodeProcess? in
+                guard let line = try? Files.read("/proc/\(pid)/cmdline", maximum: 1 << 16) else { return nil }
+                let words = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+                return words.count > 3 ? NodeProcess(pid: pid, folder: words[3]) : nil
+            }
+            if nodes.count == 6, Files.exists(nodes[0].folder + "/../channel-0.journal") { return nodes }
+            usleep(50_000)
+        }
+        kill(demo.pid, SIGTERM)
+        throw FederationError("no-play", "the demo did not begin", remedy: "see what it said")
+    }
 }

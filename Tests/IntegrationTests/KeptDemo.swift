@@ -18,7 +18,7 @@ final class KeptDemo: Sendable {
         folder = try TemporaryFolder()
         place = folder.path + "/demo"
         let (exit, output) = try Binary.run([
-            "demo", "--json", "--appeals", "60", "--entries", "10", "--keep", "--directory", place,
+            "demo", "--json", "--appeals", "60", "--entries", "10", "--directory", place,
         ])
         try #require(exit == 0, "\(output)")
         ledger = try DemoTests.Ledger(output)

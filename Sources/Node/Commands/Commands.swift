@@ -162,8 +162,8 @@ enum Commands {
                 Option(name: "entries", value: "N", help: "knowledge entries; 2000 unless told"),
                 Option(
                     name: "directory", value: "DIR",
-                    help: "where to build it, new or empty; under /tmp unless told"),
-                Option(name: "keep", help: "leave the folder behind"),
+                    help: "where to build it, new or empty; it stays. Unless told: under /tmp, and removed at the end"),
+                Option(name: "keep", help: "leave the folder under /tmp too; what goes wrong leaves it as well"),
                 Option(name: "serve", help: "go on running after the ledger, until Ctrl-C"),
                 Option(name: "recount", help: "count the stores in DIR again, against what was asked; start nothing"),
                 CommandSpec.json,

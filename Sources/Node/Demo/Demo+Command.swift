@@ -8,25 +8,46 @@ import Glibc
 extension Demo {
     static func run(_ command: ParsedCommand) throws -> Int32 {
         if command.flags.contains("recount") { return try recount(command) }
+        StopSignals.block()
         let options = Options(
             appeals: try command.number("appeals", 10...1_000_000, otherwise: 5000),
             entries: try command.number("entries", 1...SampleKnowledge.most, otherwise: 2000),
             seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)),
             directory: try folder(command),
-            isKept: command.flags.contains("keep"),
+            // What somebody has named is not the demo's to delete.
+            isKept: command.flags.contains("keep") || command.values["directory"] != nil,
             isServed: command.flags.contains("serve"))
         var demo = try Demo(options)
-        defer {
-            demo.robots.stop()
-            for node in demo.nodes.values { node.stop() }
-            demo.relay?.end()
-            if !options.isKept { try? FileManager.default.removeItem(atPath: options.directory) }
+        do {
+            let ledger = try demo.play()
+            demo.show(ledger, command)
+            if options.isServed { demo.serve() }
+            demo.end(isKept: options.isKept || !ledger.isClean)
+            return ledger.isClean ? 0 : 1
+        } catch {
+            let cause = demo.cause(of: error)
+            demo.end(isKept: options.isKept || !StopSignals.haveCome)
+            throw cause
         }
-        let ledger = try demo.play()
-        demo.show(ledger, command)
-        if options.isKept { Output.error("kept in \(options.directory)") }
-        if options.isServed { demo.serve() }
-        return ledger.isClean ? 0 : 1
+    }
+
+    /// That somebody wants it to stop, or that a node has died, comes before what followed from it.
+    private func cause(of error: any Error) -> any Error {
+        usleep(100_000)
+        do { try checkNodes() } catch { return error }
+        return error
+    }
+
+    /// Nobody is left running; of a play that went wrong the folder stays, for the logs.
+    private func end(isKept: Bool) {
+        robots.stop()
+        for node in nodes.values { node.stop() }
+        relay?.end()
+        if isKept {
+            Output.error("kept in \(options.directory)")
+        } else {
+            try? FileManager.default.removeItem(atPath: options.directory)
+        }
     }
 
     /// Where the demo is built: what somebody else has there is not the demo's to fill or to delete.
@@ -72,12 +93,12 @@ extension Demo {
             let channels = ready.channels.map { ", channels http://127.0.0.1:\($0)/api/v1" } ?? ""
             Output.error("  \(name): operators http://127.0.0.1:\(ready.operators ?? 0)/api/v1\(channels)")
         }
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        for signal in [SIGTERM, SIGINT] { sigaddset(&signals, signal) }
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
-        var received: CInt = 0
-        sigwait(&signals, &received)
+        while !StopSignals.wait(seconds: 1) {
+            for (name, node) in nodes.sorted(by: { $0.key < $1.key }) {
+                guard let death = node.death() else { continue }
+                Output.error("\(name) ended by itself (\(death)), the others go on; \(node.endOfLog)")
+            }
+        }
         Output.error("stopping")
     }
 

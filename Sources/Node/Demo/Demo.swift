@@ -148,6 +148,7 @@ struct Demo {
         let client = NodeCommands.client(node("centre").folder.path)
         let sample = try SampleKnowledge()
         for start in stride(from: 0, to: options.entries, by: 1000) {
+            try checkNodes()
             let part = start..<min(start + 1000, options.entries)
             _ = try KnowledgeCommands.importEntries(part.map(sample.entry), client)
         }
@@ -196,7 +197,7 @@ struct Demo {
         record.cuts += 1
         try waitForKept("subject-77", target)
         try kill("subject-77")
-        sleep(1)
+        try pause(seconds: 1)
         relay.mend()
         try start("subject-77")
         var told = 0
@@ -207,7 +208,7 @@ struct Demo {
             return now == options.appeals || !robots.state.changeQuietly { $0.faults.isEmpty }
         }
         if let fault = robots.state.changeQuietly({ $0.faults.first }) {
-            throw FederationError("demo-robot-failed", fault, remedy: "run it with --keep and see the logs")
+            throw FederationError("demo-robot-failed", fault, remedy: "see the nodes' logs in \(options.directory)")
         }
     }
 
@@ -215,6 +216,7 @@ struct Demo {
     private func waitForKept(_ name: String, _ target: UInt64) throws {
         let deadline = Clocks.monotonicMicroseconds() + 20_000_000
         while try node(name).readStore().kept < target, Clocks.monotonicMicroseconds() < deadline {
+            try checkNodes()
             usleep(20_000)
         }
     }
@@ -246,11 +248,33 @@ struct Demo {
     private func wait(_ what: String, seconds: Int64 = 180, until holds: () throws -> Bool) throws {
         let deadline = Clocks.monotonicMicroseconds() + seconds * 1_000_000
         while Clocks.monotonicMicroseconds() < deadline {
+            try checkNodes()
             if try holds() { return }
             usleep(50_000)
         }
         throw FederationError(
-            "demo-stuck", "\(what) did not come in time", remedy: "run it with --keep and see the logs")
+            "demo-stuck", "\(what) did not come in time", remedy: "see the nodes' logs in \(options.directory)")
+    }
+
+    private func pause(seconds: Int64) throws {
+        let end = Clocks.monotonicMicroseconds() + seconds * 1_000_000
+        while Clocks.monotonicMicroseconds() < end {
+            try checkNodes()
+            usleep(50_000)
+        }
+    }
+
+    /// - Throws: `demo-interrupted`, or `demo-node-died` when a node has ended that nobody here has ended.
+    func checkNodes() throws(FederationError) {
+        if StopSignals.haveCome {
+            throw FederationError("demo-interrupted", "it was told to stop", remedy: "run it again, to its end")
+        }
+        for (name, node) in nodes.sorted(by: { $0.key < $1.key }) {
+            guard let death = node.death() else { continue }
+            throw FederationError(
+                "demo-node-died", "\(name) ended by itself (\(death)) during the play; \(node.endOfLog)",
+                remedy: "put right what it says, and run the demo again")
+        }
     }
 
     // MARK: Setting up

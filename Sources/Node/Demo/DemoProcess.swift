@@ -37,23 +37,43 @@ final class DemoProcess {
         while read(ends[0], &byte, 1) == 1, byte != 0x0A { line.append(byte) }
         guard let ready = try? JSONDecoder().decode(NodeService.Ready.self, from: Data(line)) else {
             kill()
-            throw failed("it ended before it was ready; see \(folder.path)/log")
+            throw failed("it ended before it was ready; \(endOfLog)")
         }
         self.ready = ready
     }
 
     /// SIGKILL: nothing is said, nothing is written.
-    func kill() { end(SIGKILL) }
-
-    /// TERM, and waits.
-    func stop() { end(SIGTERM) }
-
-    private func end(_ signal: CInt) {
+    func kill() {
         guard pid > 0 else { return }
-        Glibc.kill(pid, signal)
+        Glibc.kill(pid, SIGKILL)
         var status: CInt = 0
         waitpid(pid, &status, 0)
         pid = 0
+    }
+
+    /// TERM, and waits; not for ever for one that does not listen.
+    func stop() {
+        guard pid > 0 else { return }
+        Glibc.kill(pid, SIGTERM)
+        let deadline = Clocks.monotonicMicroseconds() + 10_000_000
+        while death() == nil, Clocks.monotonicMicroseconds() < deadline { usleep(5000) }
+        kill()
+    }
+
+    /// How it ended, when it has ended by itself; said once.
+    func death() -> String? {
+        var status: CInt = 0
+        guard pid > 0, waitpid(pid, &status, WNOHANG) == pid else { return nil }
+        pid = 0
+        return status & 0x7F == 0 ? "exit code \(status >> 8 & 0xFF)" : "signal \(status & 0x7F)"
+    }
+
+    /// Where its log is and what it says last.
+    var endOfLog: String {
+        let path = folder.path + "/log"
+        let bytes = (try? Files.read(path, maximum: 1 << 30)) ?? []
+        let lines = String(decoding: bytes.suffix(8192), as: UTF8.self).split(separator: "\n").suffix(5)
+        return (["the end of \(path):"] + lines).joined(separator: "\n    ")
     }
 
     func readStore(whole: Bool = false) throws -> DemoStore {
@@ -62,6 +82,6 @@ final class DemoProcess {
 
     private func failed(_ why: String) -> FederationError {
         FederationError(
-            "demo-node-failed", "\(folder.path): \(why)", remedy: "look at the node's log")
+            "demo-node-failed", "\(folder.path): \(why)", remedy: "put right what it says, and run the demo again")
     }
 }

@@ -48,6 +48,7 @@ final class DemoRobots: Sendable {
                 note("sent \(key)\n", in: journal)
                 let body = Output.encode(sample.submission(number, channel: kind))
                 while true {
+                    if state.changeQuietly({ $0.isOver }) { return }
                     let answer = ask(
                         "centre", { $0.channels }, "POST", "/api/v1/appeals", headers + ["Idempotency-Key: \(key)"],
                         body)
