@@ -13,6 +13,8 @@ struct StoreTests {
     private func open(_ folder: TemporaryFolder, quota: Int = 1 << 30, commits: Counter? = nil) throws -> Store {
         var limits = StoreLimits()
         limits.quota = quota
+        // A slow machine is no reason for a second group.
+        limits.groupMicroseconds = 60_000_000
         return try Store.open(
             directory: folder.path, tables: [StoreTests.table], limits: limits, newIncarnation: StoreTests.incarnation,
             observer: { _ in commits?.add() })

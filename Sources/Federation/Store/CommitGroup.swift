@@ -92,6 +92,8 @@ package struct StoreLimits: Sendable {
     /// be had, only what empties the store goes on, and lives on them.
     package var reserve = 16 << 20
     package var rooms = RoomLedger.Limits.usual
+    /// Work after which a commit group takes no more jobs, however many wait.
+    package var groupMicroseconds: Int64 = 2_000
 
     package init() {}
 }

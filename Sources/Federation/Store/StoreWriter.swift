@@ -95,7 +95,7 @@ package final class StoreWriter: Sendable {
 
     private func commit(_ jobs: [WriteJob]) {
         do {
-            let deadline = Clocks.monotonicMicroseconds() + 2_000
+            let deadline = Clocks.monotonicMicroseconds() + limits.groupMicroseconds
             let isDiskLow = limits.reserve > 0 && !engine.keepReserve(limits.reserve)
             let sealed = try GroupCommit.run(
                 jobs, on: engine, quota: limits.quota, rooms: rooms, isDiskLow: isDiskLow, now: clock()

@@ -21,7 +21,7 @@ extension Demo {
         do {
             let ledger = try demo.play()
             demo.show(ledger, command)
-            if options.isServed { demo.serve() }
+            if options.isServed { try demo.serve() }
             demo.end(isKept: options.isKept || !ledger.isClean)
             return ledger.isClean ? 0 : 1
         } catch {
@@ -85,13 +85,15 @@ extension Demo {
     }
 
     /// The nodes go on, for whoever wants to look, until this process is told to stop.
-    private func serve() {
+    private func serve() throws {
+        try Files.write(Output.encode(endpoints), to: options.directory + "/endpoints.json")
         Output.error(
-            "\nserving from \(options.directory) until Ctrl-C; tokens are the .token files there, for curl -H @FILE")
+            "\nserving from \(options.directory) until Ctrl-C; endpoints.json there says where, tokens are the .token files, "
+                + "for curl -H @FILE")
         for name in nodes.keys.sorted() {
-            guard let ready = node(name).ready else { continue }
-            let channels = ready.channels.map { ", channels http://127.0.0.1:\($0)/api/v1" } ?? ""
-            Output.error("  \(name): operators http://127.0.0.1:\(ready.operators ?? 0)/api/v1\(channels)")
+            guard let endpoint = endpoints[name] else { continue }
+            Output.error(
+                "  \(name): operators \(endpoint.operators)" + (endpoint.channels.map { ", channels \($0)" } ?? ""))
         }
         while !StopSignals.wait(seconds: 1) {
             for (name, node) in nodes.sorted(by: { $0.key < $1.key }) {
@@ -100,6 +102,20 @@ extension Demo {
             }
         }
         Output.error("stopping")
+    }
+
+    /// Where a node listens for people and programs.
+    private struct Endpoint: Encodable {
+        var operators: String
+        var channels: String?
+    }
+
+    private var endpoints: [String: Endpoint] {
+        func address(_ port: UInt16) -> String { "http://127.0.0.1:\(port)/api/v1" }
+        return nodes.compactMapValues { node in
+            guard let ready = node.ready, let operators = ready.operators else { return nil }
+            return Endpoint(operators: address(operators), channels: ready.channels.map(address))
+        }
     }
 
     private static func temporaryFolder() throws -> String {

@@ -32,8 +32,9 @@ enum DemoDesks {
             return decide(appeal) % 10 == 9 && appeal.ownershipEpoch == 2 ? [("return", back)] : [("answer", answer)]
         }
         var identity = OperatorAPI.Act()
-        identity.citizen = CitizenRecord(
-            name: "Образцов Образец", birthDate: "1960-02-29", snils: "112-233-445 95", phone: nil, address: nil)
+        identity.citizen = Strict(
+            CitizenRecord(
+                name: "Образцов Образец", birthDate: "1960-02-29", snils: "112-233-445 95", phone: nil, address: nil))
         return [("identity", identity), ("answer", answer)]
     }
 
