@@ -19,13 +19,13 @@ package final class MemoryEngine: StorageEngine, @unchecked Sendable {
     package func close() {}
 
     /// What the disk answers when it is asked for its reserve.
-    package var hasReserve: Bool {
+    package var reserveShare: Int {
         get { reserve.changeQuietly { $0 } }
         set { reserve.change { $0 = newValue } }
     }
-    private let reserve = Monitor(true)
+    private let reserve = Monitor(100)
 
-    package func keepReserve(_ bytes: Int) -> Bool { hasReserve }
+    package func keepReserve(_ bytes: Int) -> Int { reserveShare }
 
     /// Puts back what a snapshot held.
     package func restore(_ tables: Tables) { lock.change { _ in committed = tables } }

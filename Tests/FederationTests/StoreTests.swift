@@ -83,14 +83,20 @@ struct StoreTests {
         let store = try Store.open(engine: engine, newIncarnation: StoreTests.incarnation)
         defer { store.close() }
         try store.write(.intake) { transaction in try transaction.put(StoreTests.table, [1], [1]) }
-        engine.hasReserve = false
+        engine.reserveShare = 40
+        try store.write(.people) { transaction in try transaction.put(StoreTests.table, [4], [1]) }
+        engine.reserveShare = 20
+        #expect {
+            try store.write(.people) { transaction in try transaction.put(StoreTests.table, [2], [1]) }
+        } throws: { ($0 as? StoreError)?.code == .full }
         for purpose in [WritePurpose.intake, .relay, .delivery] {
             #expect {
                 try store.write(purpose) { transaction in try transaction.put(StoreTests.table, [2], [1]) }
             } throws: { ($0 as? StoreError)?.code == .full }
         }
         _ = try store.write(.essential) { transaction in try transaction.delete(StoreTests.table, [1]) }
-        engine.hasReserve = true
+        _ = try store.write(.essential) { transaction in try transaction.delete(StoreTests.table, [4]) }
+        engine.reserveShare = 100
         try store.write(.intake) { transaction in try transaction.put(StoreTests.table, [3], [1]) }
         #expect(try store.read { transaction throws(StoreError) in try transaction.count(StoreTests.table) } == 1)
     }

@@ -91,6 +91,8 @@ struct TopologyTests {
         Planted(code: "nothing-named", line: 9, from: "\"77\", \"78\"", to: ""),
         Planted(code: "line-missing", line: 8, from: "\"2\", \"2.1\"", to: "\"1\""),
         Planted(code: "line-missing", line: 8, from: "\"2\", \"2.1\"", to: "\"2.1\""),
+        Planted(code: "line-missing", line: 8, from: "\"2\", \"2.1\"", to: "\"2\""),
+        Planted(code: "tenancy-at-centre", line: 7, from: "subject-77", to: "centre"),
         Planted(code: "two-special", line: 11, from: "\"all\"", to: "[\"77\", \"77\"]"),
         Planted(code: "two-special", line: 11, from: " ]", to: ", " + special("\"all\"") + " ]"),
         Planted(code: "two-special", line: 11, from: " ]", to: ", " + special("[\"78\"]") + " ]"),

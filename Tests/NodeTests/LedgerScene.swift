@@ -12,7 +12,10 @@ struct LedgerScene {
     private var instant: Int64 = 0
 
     init() throws {
-        for id in ["a", "b", "c", "d"] { journal.accepted.append(DemoJournal.Acceptance(key: "key-\(id)", id: id)) }
+        for id in ["a", "b", "c", "d"] {
+            journal.sent.insert("key-\(id)")
+            journal.accepted.append(DemoJournal.Acceptance(key: "key-\(id)", id: id))
+        }
         let escalated: [AppealEvent] = [.queued, .claimed, .escalated, .handedOver]
         try add("a", at: "centre", [.queued, .claimed, .resolved], owner: "centre", epoch: 1, outcome: "first-line")
         try add("b", at: "centre", escalated + [.answered], tenancy: "OSZN/77", epoch: 2, outcome: "answered")
@@ -28,7 +31,14 @@ struct LedgerScene {
             "d", at: "cc-fss", [.queued, .claimed, .returned, .queued, .claimed, .answered], .special, owner: "cc-fss",
             tenancy: "FSS/centre", epoch: 4, outcome: "answered")
         stores["subject-77"]?.citizens = ["b"]
-        stores["subject-78"]?.queued = ["c"]
+        stores["subject-78"]?.queued = [("c", "OSZN/78 2")]
+        for (id, nodes) in [
+            ("b", ["centre", "subject-77"]), ("c", ["centre", "subject-78"]), ("d", ["centre", "cc-fss"]),
+        ] {
+            let said = try History([Utterance(at: "2026-11-24T09:15:00.123Z", author: .citizen, text: "text of \(id)")])
+            for node in nodes { stores[node]?.texts[id] = said.bytes }
+        }
+        stores["centre"]?.answers = ["d"]
     }
 
     private mutating func add(

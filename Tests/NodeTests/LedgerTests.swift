@@ -137,16 +137,49 @@ struct LedgerTests {
             $0.stores["subject-78"]?.citizens = ["c"]
         },
         Case("in two queues of one node", duplicated: 1, says: "c: at subject-78: in a queue") {
-            $0.stores["subject-78"]?.queued = ["c", "c"]
+            $0.stores["subject-78"]?.queued = [("c", "OSZN/78 2"), ("c", "OSZN/78 2")]
         },
         Case("in a queue at the centre and at home", duplicated: 1, says: "c: at centre: in a queue") {
-            $0.stores["centre"]?.queued = ["c"]
+            $0.stores["centre"]?.queued = [("c", "L1")]
         },
         Case("one key, two ids", lost: 1, duplicated: 1, says: "e: its key key-a gave a too") {
             // The other one is in no store.
             $0.journal.accepted.append(DemoJournal.Acceptance(key: "key-a", id: "e"))
         },
+        Case("in a queue where nobody looks", lost: 1, says: "where its people do not look") {
+            $0.stores["subject-78"]?.queued = [("c", "NOBODY 2")]
+        },
+        Case("given to another tenancy", lost: 1, says: "it is of OSZN/99") { scene in
+            scene.change("c", at: "subject-78") { $0.tenancy = "OSZN/99" }
+            scene.stores["subject-78"]?.queued = [("c", "OSZN/99 2")]
+        },
+        Case("the home has no text", lost: 1, says: "what was said is not there") {
+            $0.stores["subject-78"]?.texts["c"] = nil
+        },
+        Case("another text at the home", lost: 1, says: "what was said differs") { scene in
+            let other = scene.stores["subject-77"]?.texts["b"]
+            scene.stores["subject-78"]?.texts["c"] = other
+        },
+        Case("a text that nobody can read", lost: 1, says: "what was said cannot be read") { scene in
+            for node in ["centre", "subject-78"] { scene.stores[node]?.texts["c"] = [1, 2] }
+        },
+        Case("an empty answer", lost: 1, says: "the answer is not there") { scene in
+            scene.change("b", at: "subject-77") { $0.answer = "" }
+        },
+        Case("the answer's text has gone from the centre", lost: 1, says: "the answer's text is not there") {
+            $0.stores["centre"]?.answers = []
+        },
+        Case("another outcome at the centre", lost: 1, says: "refused, says the centre") { scene in
+            scene.change("b", at: "centre") { $0.outcome = "refused" }
+        },
+        Case("a number that leads nowhere", lost: 1, says: "its number does not lead to it") { scene in
+            scene.change("a", at: "centre") { $0.number = "00-0000-0001-3" }
+        },
+        Case("accepted under a key that was never sent", duplicated: 1, says: "never sent") {
+            $0.journal.sent.remove("key-a")
+        },
         Case("one id, two keys", duplicated: 1, says: "a: accepted for two keys") {
+            $0.journal.sent.insert("another")
             $0.journal.accepted.append(DemoJournal.Acceptance(key: "another", id: "a"))
         },
         Case("told twice", duplicated: 1, says: "a: key key-a was accepted a second time") {
@@ -212,7 +245,7 @@ struct LedgerTests {
             for name in scene.stores.keys {
                 scene.stores[name]?.life = Array(name.utf8)
                 scene.stores[name]?.knowledge = [Array("centre".utf8): 3]
-                scene.stores[name]?.entries = ["KB-1": 1, "KB-2": 2]
+                scene.stores[name]?.entries = ["KB-1": Digest.sha256([1]), "KB-2": Digest.sha256([2])]
             }
             edit(&scene.stores["subject-77", default: DemoStore()])
             var ledger = try scene.ledger()
@@ -223,7 +256,7 @@ struct LedgerTests {
         }
         #expect(try nodesConverged { _ in } == 4)
         #expect(try nodesConverged { $0.entries["KB-1"] = nil } == 3)
-        #expect(try nodesConverged { $0.entries["KB-2"] = 1 } == 3)
+        #expect(try nodesConverged { $0.entries["KB-2"] = Digest.sha256([1]) } == 3)
         #expect(try nodesConverged { $0.knowledge = [Array("centre".utf8): 2] } == 3)
         // A long stream of a life before is not what was published last.
         #expect(try nodesConverged { $0.knowledge = [Array("before".utf8): 9] } == 3)

@@ -133,6 +133,21 @@ enum AppealRows {
         return writer.bytes
     }
 
+    /// The key of a scope's first entry, whatever it is.
+    static func firstKey<Transaction: Readable & ~Copyable>(
+        _ scope: String, in transaction: borrowing Transaction
+    ) throws(StoreError) -> [UInt8] {
+        var prefix = ByteWriter(capacity: 32)
+        prefix.append(short: scope)
+        let start = prefix.bytes
+        var found: [UInt8] = []
+        try transaction.scan(.queue, from: start) { key, _ in
+            found = Array(key)
+            return false
+        }
+        return found
+    }
+
     /// The appeals that wait in a scope, first the one that is due first.
     static func waiting<Transaction: Readable & ~Copyable>(
         _ scope: String, limit: Int, in transaction: borrowing Transaction

@@ -84,23 +84,27 @@ extension Desk {
     package func passTime(limit: Int = 256, in transaction: borrowing WriteTransaction) throws -> Bool {
         let due = try Deadline.take(limit: limit, in: transaction)
         for (what, row) in due {
-            if what == .answer {
-                try Idempotency.forget(row, in: transaction)
-                continue
-            }
-            var reader = ByteReader(row)
-            guard let bits = try? reader.id128() else { continue }
-            let id = AppealID(bits: bits)
-            guard var appeal = try appeal(id, in: transaction) else { continue }
-            switch what {
-            case .lease: try endLease(&appeal, id, in: transaction)
-            case .text where row != id.key: if node == centre { try transaction.delete(.text, row) }
-            case .text: try textDue(appeal, id, in: transaction)
-            case .closing: try closingDue(&appeal, id, in: transaction)
-            case .answer: break
-            }
+            // What cannot be done for one is no reason to do nothing for the others.
+            let result = try transaction.attempt { part in try pass(what, row, in: part) }
+            if case .failure(let error) = result, !(error is DomainError) { throw error }
         }
         return due.count == limit
+    }
+
+    private func pass(_ what: Deadline, _ row: [UInt8], in transaction: borrowing WriteTransaction) throws {
+        if what == .answer { return try Idempotency.forget(row, in: transaction) }
+        var reader = ByteReader(row)
+        guard let bits = try? reader.id128(), var appeal = try appeal(AppealID(bits: bits), in: transaction) else {
+            return
+        }
+        let id = AppealID(bits: bits)
+        switch what {
+        case .lease: try endLease(&appeal, id, in: transaction)
+        case .text where row != id.key: if node == centre { try transaction.delete(.text, row) }
+        case .text: try textDue(appeal, id, in: transaction)
+        case .closing: try closingDue(&appeal, id, in: transaction)
+        case .answer: break
+        }
     }
 
     private func textDue(_ appeal: AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction) throws {

@@ -84,7 +84,7 @@ package struct Desk<Outgoing: Sender>: Sendable {
         {
             try endLease(&appeal, wanted, in: transaction)
         }
-        guard let id = try wanted ?? AppealRows.waiting(person.scope, limit: 1, in: transaction).first else {
+        guard let id = try wanted ?? first(for: person, in: transaction) else {
             throw DomainError(.conflict, "queue-empty", "nothing waits at your desk", remedy: "ask again later")
         }
         var appeal = try Access.permit(person, try self.appeal(id, in: transaction), at: node.text)
@@ -98,6 +98,21 @@ package struct Desk<Outgoing: Sender>: Sendable {
         try Deadline.lease.file(at: claim.until, id.key, in: transaction)
         try save(appeal, id, in: transaction)
         return (appeal, claim)
+    }
+
+    /// The first appeal that waits at a desk. An entry of the queue whose appeal does not wait there goes.
+    private func first(
+        for person: Operator, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> AppealID? {
+        while let id = try AppealRows.waiting(person.scope, limit: 1, in: transaction).first {
+            let waits: [AppealState] = [.queuedL1, .queuedL2, .queuedL21]
+            if let appeal = try appeal(id, in: transaction), waits.contains(appeal.state), appeal.scope == person.scope
+            {
+                return id
+            }
+            try transaction.delete(.queue, try AppealRows.firstKey(person.scope, in: transaction))
+        }
+        return nil
     }
 
     /// The appeal, when the person holds the claim; every act renews it.

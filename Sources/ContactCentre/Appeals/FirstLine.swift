@@ -24,13 +24,13 @@ package struct Intake: Sendable {
 
 extension Intake {
     /// Topic and site stay at the centre for good: they are names, never what somebody has written, and no number of a
-    /// person can be one.
-    fileprivate static func isName(_ text: String, _ most: Int) -> Bool {
+    /// person fits into them.
+    fileprivate static func isName(_ text: String, _ most: Int, digits: Int = 0) -> Bool {
         (1...most).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in
                 (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || [0x2D, 0x2E, 0x5F].contains(byte)
             }
-            && text.utf8.count { (0x30...0x39).contains($0) } <= 7
+            && text.utf8.count { (0x30...0x39).contains($0) } <= digits
     }
 }
 
@@ -49,11 +49,13 @@ extension Desk {
                 remedy: "name a participant and a subject of the topology")
         }
         let counter = Int(truncatingIfNeeded: try transaction.nextNumber(Array("appeal-number".utf8)))
-        guard intake.topic.map({ Intake.isName($0, 64) }) ?? true, intake.site.map({ Intake.isName($0, 253) }) ?? true
+        guard intake.topic.map({ Intake.isName($0, 64) }) ?? true,
+            intake.site.map({ Intake.isName($0, 253, digits: 7) }) ?? true
         else {
             throw DomainError(
                 .badInput, "bad-name", "topic or site is a text, not a name",
-                remedy: "use [a-z0-9._-] with at most 7 digits, 64 characters of a topic and 253 of a site")
+                remedy:
+                    "a topic: [a-z._-], at most 64 characters; a site: with digits, at most 7 of them, 253 characters")
         }
         guard let number = AppealNumber(intake: 0, counter: counter) else {
             throw DomainError(
@@ -166,6 +168,12 @@ extension Desk {
         guard let id = AppealID(body.id), var appeal = try appeal(id, in: transaction),
             appeal.ownershipEpoch == body.ownershipEpoch, appeal.state == .escalating
         else { return }  // a home that has answered cannot refuse any more
+        // It has the appeal under a higher epoch: it is not the centre's, whatever the centre has forgotten.
+        if code == "stale-owner" {
+            try note(.rejected, of: &appeal, by: body.tenancy, code: code, in: transaction)
+            try move(&appeal, .handedOver, by: body.tenancy, .peer, in: transaction)
+            return try save(appeal, id, in: transaction)
+        }
         try move(&appeal, .rejected, by: body.tenancy, .peer, code: code, in: transaction)
         try ownAgain(&appeal, id, history: Array(body.history.utf8), in: transaction)
     }

@@ -22,9 +22,19 @@ package enum PlainText {
     /// Its length in code points: each is at most four bytes, while one character may be of any number of them.
     package static func length(_ text: String) -> Int { text.unicodeScalars.count }
 
+    /// Letters, digits, punctuation and symbols; not spaces, marks alone, or what only directs others.
+    private static func isSeen(_ category: Unicode.GeneralCategory) -> Bool {
+        switch category {
+        case .control, .format, .surrogate, .privateUse, .unassigned, .spaceSeparator, .lineSeparator,
+            .paragraphSeparator, .nonspacingMark, .enclosingMark, .spacingMark:
+            false
+        default: true
+        }
+    }
+
     /// Whether something is said in it, and nothing but text: no control characters besides line ends and tabs.
     package static func isSaid(_ text: String) -> Bool {
-        text.contains { !$0.isWhitespace }
+        text.unicodeScalars.contains { isSeen($0.properties.generalCategory) }
             && text.unicodeScalars.allSatisfy { scalar in
                 scalar.properties.generalCategory != .control || [0x09, 0x0A, 0x0D].contains(scalar.value)
             }

@@ -58,15 +58,14 @@ package enum Knowledge {
     }
 
     /// The newest revision of every entry that can be read here, by id.
-    package static func revisions<Transaction: Readable & ~Copyable>(
+    package static func digests<Transaction: Readable & ~Copyable>(
         in transaction: borrowing Transaction
-    ) throws(StoreError) -> [String: Int] {
-        var found: [String: Int] = [:]
+    ) throws(StoreError) -> [String: Digest32] {
+        var found: [String: Digest32] = [:]
         try transaction.scan(table, from: key("e", "")) { key, value in
             guard Array(key).first == self.key("e", "").first else { return false }
-            if let published: PublishedEntry = try? decode(Array(value)) {
-                found[published.entry.id] = published.revision
-            }
+            let bytes = Array(value)
+            if let published: PublishedEntry = try? decode(bytes) { found[published.entry.id] = Digest.sha256(bytes) }
             return true
         }
         return found

@@ -37,7 +37,7 @@ enum QueueScope {
 
 extension AppealRecord {
     /// The queue that it waits in, when it waits.
-    var scope: String { tenancy.map { QueueScope.of($0, line: line ?? "2") } ?? QueueScope.firstLine }
+    package var scope: String { tenancy.map { QueueScope.of($0, line: line ?? "2") } ?? QueueScope.firstLine }
 }
 
 /// The one door: what a person may touch. What is not allowed and what does not exist get the same answer.

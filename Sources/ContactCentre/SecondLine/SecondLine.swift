@@ -87,7 +87,13 @@ extension Desk {
         else { throw Rejection("body-invalid") }
         guard let tenancy = router.tenancy(body.tenancy), tenancy.node == node else { throw Rejection("wrong-home") }
         let known = try appeal(id, in: transaction)
+        if let known, known.tenancy == body.tenancy, known.owner == node.text {
+            return try stays(known, id, under: body.ownershipEpoch, in: transaction)
+        }
         guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch else { throw Rejection("stale-owner") }
+        // What an earlier stay may have left.
+        if let known { try transaction.delete(.queue, AppealRows.queueKey(known.scope, known.place, id)) }
+        try transaction.delete(.claims, id.key)
         let line = body.organisation == "MSE" && body.reason == .personal ? "2.1" : "2"
         guard tenancy.organisation == body.organisation, tenancy.lines.contains(line) else {
             throw Rejection("line-not-served")
@@ -106,6 +112,24 @@ extension Desk {
         try save(appeal, id, in: transaction)
     }
 
+    /// The centre hands over what is at home here: its store was put back, or it asks once more. Nothing of it changes but
+    /// the epoch, under which the centre will hear of it; what is answered is answered again, to the centre only.
+    private func stays(
+        _ known: AppealRecord, _ id: AppealID, under epoch: Int, in transaction: borrowing WriteTransaction
+    ) throws {
+        guard epoch > known.ownershipEpoch else { return }
+        var appeal = known
+        appeal.ownershipEpoch = epoch
+        if appeal.state.isFinal {
+            let body = AnswerBody(
+                id: appeal.id, ownershipEpoch: epoch, outcome: appeal.outcome ?? "answered",
+                at: appeal.resolvedAt ?? transaction.now.milliseconds,
+                text: appeal.reason == .special ? appeal.answer : nil)
+            try sender.send(.answer, id: random(), to: centre, body: try MessageBody.encode(body), in: transaction)
+        }
+        try save(appeal, id, in: transaction)
+    }
+
     /// The identity is confirmed: a citizen record is made, in the tenancy's own rows.
     /// - Throws: `bad-snils`, `bad-citizen`.
     package func confirmIdentity(
@@ -118,7 +142,8 @@ extension Desk {
         }
         guard (1...200).contains(PlainText.length(citizen.name)), PlainText.isSaid(citizen.name),
             CitizenRecord.isDay(citizen.birthDate), citizen.birthDate <= Calendar8601.date(transaction.now),
-            PlainText.length(citizen.phone ?? "") <= 32, PlainText.length(citizen.address ?? "") <= 500
+            PlainText.length(citizen.phone ?? "") <= 32, PlainText.length(citizen.address ?? "") <= 500,
+            [citizen.phone, citizen.address].allSatisfy({ $0.map(PlainText.isSaid) ?? true })
         else {
             throw DomainError(
                 .badInput, "bad-citizen",

@@ -26,7 +26,7 @@ package enum WritePurpose: Sendable {
     case relay
     /// Envelopes for this node: up to 95 %.
     case delivery
-    /// People's work: whatever the quota of the store, but in rooms that have a place.
+    /// People's work: whatever the quota of the store, but in rooms that have a place, and not on the last of a full disk.
     case people
     /// Receipts, acknowledgements, administration: what empties the store, whatever the quota.
     case essential
@@ -38,6 +38,15 @@ package enum WritePurpose: Sendable {
         case .relay: 90
         case .delivery: 95
         case .people, .essential: .max
+        }
+    }
+
+    /// Hundredths of the reserve that must be there, when the disk gives no more.
+    var reserveShare: Int {
+        switch self {
+        case .intake, .relay, .delivery: 50
+        case .people: 25
+        case .essential: 0
         }
     }
 
@@ -111,12 +120,12 @@ package enum GroupCommit {
     /// - Parameters:
     ///   - quota: bytes of the store's pages; 0 means none.
     ///   - rooms: what the rooms hold, brought up to date; by default nothing is limited.
-    ///   - isDiskLow: as if the quota were used up.
+    ///   - reserve: hundredths of the disk's reserve that are there.
     ///   - mayGoOn: asked after each job; false leaves those after it to the next group.
     /// - Throws: when the commit failed. Then nothing is known to be durable and the process must end.
     package static func run(
         _ jobs: [WriteJob], on engine: any StorageEngine, quota: Int,
-        rooms: RoomLedger = RoomLedger(limits: .init(count: .max >> 8, bytes: .max)), isDiskLow: Bool = false,
+        rooms: RoomLedger = RoomLedger(limits: .init(count: .max >> 8, bytes: .max)), reserve: Int = 100,
         now: Timestamp, mayGoOn: () -> Bool = { true }
     ) throws(StoreError) -> Sealed {
         let writer = try engine.beginWrite()
@@ -127,7 +136,7 @@ package enum GroupCommit {
         var outcomes: [(job: WriteJob, result: Result<Void, any Error>)] = []
         for job in jobs {
             group.purpose = job.purpose
-            if isDiskLow, job.purpose.share < .max {
+            if reserve < job.purpose.reserveShare {
                 outcomes.append((job, .failure(StoreError.diskLow)))
             } else if quota > 0, used / max(1, quota / 100) >= job.purpose.share {
                 outcomes.append((job, .failure(StoreError.full(used: used, quota: quota))))
@@ -147,7 +156,7 @@ package enum GroupCommit {
             guard mayGoOn() else { break }
         }
         let changes = try group.streams.seal(writer)
-        let share = isDiskLow ? 100 : quota > 0 ? try writer.usedBytes() / max(1, quota / 100) : 0
+        let share = reserve < 50 ? 100 : quota > 0 ? try writer.usedBytes() / max(1, quota / 100) : 0
         try writer.commit()
         rooms.settle()
         return Sealed(

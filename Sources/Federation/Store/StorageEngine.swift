@@ -11,9 +11,9 @@ package protocol StorageEngine: AnyObject, Sendable {
     /// Only the writer's thread may call this, and only when no other write transaction is open.
     func beginWrite() throws(StoreError) -> any EngineWriter
     /// Keeps so many bytes beyond what is in use written on the disk, so that a commit never meets a full one. It grows
-    /// by a part a call; false when half of it is missing and the disk gives no more. On the writer's thread, between
-    /// transactions.
-    func keepReserve(_ bytes: Int) -> Bool
+    /// by a part a call. On the writer's thread, between transactions.
+    /// - Returns: hundredths of it that are there; 100 while the disk still gives.
+    func keepReserve(_ bytes: Int) -> Int
     /// Lets go of files. What is asked later is refused.
     func close()
 }

@@ -96,9 +96,9 @@ package final class StoreWriter: Sendable {
     private func commit(_ jobs: [WriteJob]) {
         do {
             let deadline = Clocks.monotonicMicroseconds() + limits.groupMicroseconds
-            let isDiskLow = limits.reserve > 0 && !engine.keepReserve(limits.reserve)
+            let reserve = limits.reserve > 0 ? engine.keepReserve(limits.reserve) : 100
             let sealed = try GroupCommit.run(
-                jobs, on: engine, quota: limits.quota, rooms: rooms, isDiskLow: isDiskLow, now: clock()
+                jobs, on: engine, quota: limits.quota, rooms: rooms, reserve: reserve, now: clock()
             ) {
                 Clocks.monotonicMicroseconds() < deadline
             }

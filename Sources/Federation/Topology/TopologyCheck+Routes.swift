@@ -65,26 +65,28 @@ extension TopologyDraft {
         }
     }
 
-    /// SPECIAL goes to line 2, PERSONAL to line 2.1 or 2.
+    /// SPECIAL goes to line 2, PERSONAL of MSE to line 2.1, of the others to line 2.
     mutating func checkLines() {
         let byID = tenanciesByID
         func lines(_ tenancy: String?) -> [String]? { tenancy.flatMap { byID[$0]?.value.lines } }
-        var lacking: [String: [Int]] = [:]
-        for entry in special {
-            guard let tenancy = entry.value.tenancy, let lines = lines(tenancy), !lines.contains("2") else { continue }
-            lacking[tenancy, default: []].append(entry.offset)
+        var lacking: [String: (lines: Set<String>, places: [Int])] = [:]
+        func need(_ line: String, of tenancy: String?, at place: Int) {
+            guard let tenancy, let lines = lines(tenancy), !lines.contains(line) else { return }
+            lacking[tenancy, default: ([], [])].lines.insert(line)
+            lacking[tenancy, default: ([], [])].places.append(place)
         }
+        for entry in special { need("2", of: entry.value.tenancy, at: entry.offset) }
         for home in homes {
-            guard let tenancy = home.value.tenancy, let lines = lines(tenancy), !lines.contains("2"),
-                !lines.contains("2.1")
-            else { continue }
-            lacking[tenancy, default: []].append(home.offset)
+            guard let organisation = home.value.organisation else { continue }
+            need(organisation == "MSE" ? "2.1" : "2", of: home.value.tenancy, at: home.offset)
         }
-        for (tenancy, places) in lacking {
+        for (tenancy, lack) in lacking {
             guard let entry = byID[tenancy] else { continue }
+            let lines = lack.lines.sorted().joined(separator: " and ")
             add(
-                entry.place("lines"), "line-missing", "\(tenancy) has no line 2, and what is routed there goes to it",
-                "add line 2, or name another tenancy where this one is named", also: places)
+                entry.place("lines"), "line-missing",
+                "\(tenancy) has no line \(lines), and what is routed there goes to it",
+                "add line \(lines), or name another tenancy where this one is named", also: lack.places)
         }
         let bare = homes.filter { home in
             lines(home.value.tenancy).map { $0.contains("2.1") && !$0.contains("2") } ?? false
@@ -107,6 +109,17 @@ extension TopologyDraft {
         let entries = special.filter { $0.value.organisation ?? organisation == organisation }
         if entries.contains(where: { $0.value.organisation == nil || $0.value.subjects == nil }) { return true }
         return Set(entries.flatMap { $0.value.subjects ?? [] }).isSuperset(of: subjects)
+    }
+
+    /// The centre hands over to others: what it handed to itself would never leave.
+    mutating func checkCentre() {
+        guard let centre = firstNodes.first(where: { $0.value.segment == "centre" })?.value.id else { return }
+        for tenancy in tenancies where tenancy.value.node == centre {
+            add(
+                tenancy.place("node"), "tenancy-at-centre",
+                "\(tenancy.name ?? "a tenancy") is at \(centre), which hands over to others",
+                "name a node of the participant")
+        }
     }
 
     /// Nothing is routed to a retired node, but for homes that end.

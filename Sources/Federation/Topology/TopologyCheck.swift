@@ -74,6 +74,7 @@ extension TopologyDraft {
         checkSpecial()
         checkLines()
         checkRetired()
+        checkCentre()
     }
 
     private mutating func names<Entry: Hashable>(_ entries: [Placed<Entry>], _ list: String) -> Names {

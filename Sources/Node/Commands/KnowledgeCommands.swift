@@ -5,9 +5,6 @@ import SampleData
 
 /// Knowledge at the centre, and to read at every node.
 enum KnowledgeCommands {
-    /// Of a request's 1 MiB.
-    private static let bytesPerRequest = 900 << 10
-
     static func generate(_ command: ParsedCommand) throws -> Int32 {
         let count = try command.number("count", 1...SampleKnowledge.most, otherwise: 2000)
         let sample = try SampleKnowledge()
@@ -35,7 +32,7 @@ enum KnowledgeCommands {
 
     static func importFile(_ command: ParsedCommand) throws -> Int32 {
         let file = command.operands[1]
-        let bytes = try Files.read(file, maximum: 256 << 20)
+        let bytes = try Files.read(file, maximum: 60 << 20)
         let entries: [KnowledgeEntry]
         do throws(Problem) { entries = try JSONBody.decodeList(KnowledgeEntry.self, from: bytes) } catch {
             throw FederationError(
@@ -49,34 +46,18 @@ enum KnowledgeCommands {
                 "bad-entry", "\(file): \(faults.count) faults\n" + faults.prefix(20).joined(separator: "\n") + more,
                 remedy: "mend the file; nothing of it was imported")
         }
-        let count = try importEntries(entries, NodeCommands.client(command.operands[0])) { done in
-            if !command.json { Output.error("imported \(done) of \(entries.count)") }
-        }
+        let count = try importEntries(entries, NodeCommands.client(command.operands[0]))
         Output.print(
             command, AdminAPI.Count(count: count),
             "\(count) drafts imported\nnext: ekc knowledge publish \(command.operands[0])")
         return 0
     }
 
-    static func importEntries(
-        _ entries: [KnowledgeEntry], _ client: HTTPClient, progress: (Int) -> Void = { _ in }
-    ) throws(FederationError) -> Int {
-        var done = 0
-        while done < entries.count {
-            var part: [UInt8] = []
-            var count = 0
-            while done + count < entries.count {
-                let entry = Output.encode(entries[done + count])
-                guard part.count + entry.count < bytesPerRequest else { break }
-                part += (count == 0 ? [] : [0x2C]) + entry
-                count += 1
-            }
-            done += try client.exchange(
-                AdminAPI.Count.self, "POST", "/api/v1/knowledge/drafts", body: [0x5B] + part + [0x5D]
-            ).count
-            progress(done)
-        }
-        return done
+    /// In one request, and so in one commit: all of them are drafts, or none is.
+    static func importEntries(_ entries: [KnowledgeEntry], _ client: HTTPClient) throws(FederationError) -> Int {
+        try client.exchange(
+            AdminAPI.Count.self, "POST", "/api/v1/knowledge/drafts", body: Output.encode(entries)
+        ).count
     }
 
     static func publish(_ command: ParsedCommand) throws -> Int32 {

@@ -19,6 +19,9 @@ enum NodeCommands {
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
         if status.knowledge > 0 { lines.append("knowledge through entry \(status.knowledge)") }
+        if status.gaps > 0 {
+            lines.append("gaps: \(status.gaps), of messages that are nowhere any more; see gap-lost in the log")
+        }
         if status.probes > 0 { lines.append("probes applied: \(status.probes)") }
         Output.print(command, status, lines.joined(separator: "\n"))
         return 0

@@ -64,7 +64,10 @@ final class RunningNode {
                 return ContactCentreApplication(desk)
             })
         guard let desk = made.changeQuietly({ $0 }) else { preconditionFailure("made while opening") }
-        admin = try HTTPServer(.unix(path: folder.adminSocket), handler: AdminAPI(node).routes.handle)
+        // Administrators hand in whole files, so that they are taken whole or not at all.
+        var limits = HTTPLimits()
+        limits.body = 64 << 20
+        admin = try HTTPServer(.unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node).routes.handle)
         try node.store.write(.essential) { transaction in try desk.renewClaims(in: transaction) }
         let door = DeskDoor(node: node, desk: desk)
         events = DeskEvents(node, desk)

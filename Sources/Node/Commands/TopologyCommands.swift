@@ -75,6 +75,12 @@ enum TopologyCommands {
                 }
             }
         }
+        let missing =
+            topology.organisations.count * topology.subjects.count * EscalationReason.allCases.count - rows.count
+        guard missing == 0 else {
+            throw FederationError(
+                "no-home", "on \(date) \(missing) of the cases have no home", remedy: "name a later day with --on")
+        }
         let lines = rows.map { row in
             [row.organisation, row.subject, row.reason, row.tenancy, row.node, row.state, row.explanation]
                 .joined(separator: "\t")

@@ -8,12 +8,18 @@ struct DemoAppeal {
     /// By node.
     private(set) var rows: [String: AppealRecord] = [:]
     private var events: [String: [AppealEventRecord]] = [:]
-    /// Nodes, once an entry of a queue there.
-    private var queued: [String] = []
+    /// Nodes, once an entry of a queue there, and which queue.
+    private var queued: [(node: String, scope: String)] = []
+    /// What was said, by node.
+    private var texts: [String: [UInt8]] = [:]
     /// Nodes, once a citizen record there.
     private var citizens: [String] = []
     /// Nodes, once a row beyond the first there.
     private var secondRows: [String] = []
+    /// The SPECIAL answer's text is at the centre.
+    private var hasAnswer = false
+    /// Nodes where its number leads elsewhere, or nowhere.
+    private var unnumbered: [String] = []
     /// An envelope with it is kept somewhere.
     private var isCarried = false
 
@@ -23,6 +29,9 @@ struct DemoAppeal {
         var appeals: [String: DemoAppeal] = [:]
         for (node, store) in stores {
             for row in store.appeals {
+                if let number = AppealNumber(row.number), store.numbers[number.key] != row.id {
+                    appeals[row.id, default: DemoAppeal()].unnumbered.append(node)
+                }
                 if appeals[row.id, default: DemoAppeal()].rows.updateValue(row, forKey: node) != nil {
                     appeals[row.id, default: DemoAppeal()].secondRows.append(node)
                 }
@@ -30,7 +39,11 @@ struct DemoAppeal {
             for event in store.events {
                 appeals[event.appeal, default: DemoAppeal()].events[node, default: []].append(event)
             }
-            for id in store.queued { appeals[id, default: DemoAppeal()].queued.append(node) }
+            for entry in store.queued { appeals[entry.id, default: DemoAppeal()].queued.append((node, entry.scope)) }
+            for (id, text) in store.texts { appeals[id, default: DemoAppeal()].texts[node] = text }
+            if node == Demo.centre {
+                for id in store.answers { appeals[id, default: DemoAppeal()].hasAnswer = true }
+            }
             for id in store.citizens { appeals[id, default: DemoAppeal()].citizens.append(node) }
             for id in store.carried { appeals[id, default: DemoAppeal()].isCarried = true }
         }
@@ -63,10 +76,13 @@ struct DemoAppeal {
             verdict.doubles += history.doubles
         }
         checkQueues(home, &verdict)
-        checkCitizens(histories, &verdict)
-        for (node, row) in rows where row.outcome == "answered" && node != Demo.centre && row.answer == nil {
-            verdict.losses.append("at \(node): it is answered, and the answer is not there")
+        checkTexts(&verdict)
+        if let tenancy = rows[Demo.centre]?.tenancy, let home, let row = rows[home], row.tenancy != tenancy {
+            verdict.losses.append("at \(home): it is of \(row.tenancy ?? "nobody"), the centre gave it to \(tenancy)")
         }
+        checkCitizens(histories, &verdict)
+        checkAnswers(home, &verdict)
+        for node in unnumbered.sorted() { verdict.losses.append("at \(node): its number does not lead to it") }
         // With a hole in a history its events cannot be counted against another's.
         if histories.allSatisfy(\.gaps.isEmpty) { compare(histories, &verdict) }
         return verdict
@@ -112,14 +128,42 @@ struct DemoAppeal {
     // MARK: Effects
 
     private func checkQueues(_ home: String?, _ verdict: inout Verdict) {
-        for node in Set(rows.keys).union(queued).sorted() {
-            let entries = queued.count { $0 == node }
+        for node in Set(rows.keys).union(queued.map(\.node)).sorted() {
+            let entries = queued.count { $0.node == node }
             // Where a home has lost its row the entry is what is left, not one too many.
             let due = rows[node].map { $0.owner == node && isWaiting($0) } ?? (node == home)
+            for entry in queued where entry.node == node && due && entry.scope != rows[node]?.scope ?? entry.scope {
+                verdict.losses.append("at \(node): it waits in queue \(entry.scope), where its people do not look")
+            }
             if entries == 0, due { verdict.losses.append("at \(node): it waits, and is in no queue") }
             for _ in 0..<max(0, entries - (due ? 1 : 0)) {
                 verdict.doubles.append("at \(node): in a queue where it does not wait, or twice")
             }
+        }
+    }
+
+    private func checkAnswers(_ home: String?, _ verdict: inout Verdict) {
+        for (node, row) in rows where row.outcome == "answered" && node != Demo.centre && row.answer?.isEmpty ?? true {
+            verdict.losses.append("at \(node): it is answered, and the answer is not there")
+        }
+        guard let centre = rows[Demo.centre], centre.state.isFinal, let home, let row = rows[home] else { return }
+        if row.state.isFinal, row.outcome != centre.outcome {
+            verdict.losses.append(
+                "\(centre.outcome ?? "nothing"), says the centre; \(row.outcome ?? "nothing"), says \(home)")
+        }
+        if centre.reason == .special, centre.outcome == "answered", !hasAnswer {
+            verdict.losses.append("at the centre: the answer's text is not there")
+        }
+    }
+
+    /// Who owns it has what was said; and where two have it, it is the same to the byte.
+    private func checkTexts(_ verdict: inout Verdict) {
+        for (node, row) in rows where row.owner == node && !row.state.isFinal && texts[node] == nil {
+            verdict.losses.append("at \(node): what was said is not there")
+        }
+        if Set(texts.values).count > 1 { verdict.losses.append("what was said differs between its nodes") }
+        for (node, text) in texts where History(bytes: text) == nil {
+            verdict.losses.append("at \(node): what was said cannot be read")
         }
     }
 

@@ -7,6 +7,7 @@ struct DemoJournal {
         var id: String
     }
 
+    var sent: Set<String> = []
     var accepted: [Acceptance] = []
 
     var ids: Set<String> { Set(accepted.map(\.id)) }
@@ -27,7 +28,7 @@ struct DemoJournal {
             for (index, line) in text.split(separator: "\n").enumerated() {
                 let words = line.split(separator: " ").map(String.init)
                 switch (words.first, words.count) {
-                case ("sent", 2): break
+                case ("sent", 2): journal.sent.insert(words[1])
                 case ("accepted", 3): journal.accepted.append(Acceptance(key: words[1], id: words[2]))
                 default:
                     throw FederationError(
@@ -45,6 +46,9 @@ struct DemoJournal {
         var known: Set<Acceptance> = []
         for acceptance in accepted where !known.insert(acceptance).inserted {
             found.append("\(acceptance.id): key \(acceptance.key) was accepted a second time")
+        }
+        for acceptance in known where !sent.contains(acceptance.key) {
+            found.append("\(acceptance.id): accepted for key \(acceptance.key), which was never sent")
         }
         var ids: [String: String] = [:]
         var keys: [String: String] = [:]

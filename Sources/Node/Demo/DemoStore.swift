@@ -18,13 +18,19 @@ struct DemoStore {
     // What follows is filled when the store is read whole.
     var appeals: [AppealRecord] = []
     var events: [AppealEventRecord] = []
-    /// Appeals, once a row of the table.
-    var queued: [String] = []
+    /// Appeals, once a row of the table, with the queue that it is in.
+    var queued: [(id: String, scope: String)] = []
+    /// What was said, by appeal, as the bytes that were accepted.
+    var texts: [String: [UInt8]] = [:]
     var citizens: [String] = []
     /// Appeals that an envelope carries which is kept here.
     var carried: Set<String> = []
-    /// The revision of each knowledge entry that can be read here.
-    var entries: [String: Int] = [:]
+    /// SPECIAL answers whose text is here, by appeal.
+    var answers: Set<String> = []
+    /// Appeals by the key of their number.
+    var numbers: [[UInt8]: String] = [:]
+    /// The newest revision of each knowledge entry that can be read here, to the byte.
+    var entries: [String: Digest32] = [:]
 
     var kept: UInt64 { keptFor.values.reduce(0, +) }
 
@@ -71,15 +77,39 @@ struct DemoStore {
             }
             return true
         }
-        for (table, ids) in [(Table.queue, \DemoStore.queued), (.citizens, \.citizens)] {
-            try transaction.scan(table, from: []) { key, _ in
-                // Both keys end with the appeal's id.
-                var reader = ByteReader(Array(key).suffix(16))
-                if let bits = try? reader.id128() { self[keyPath: ids].append(AppealID(bits: bits).description) }
-                return true
+        try transaction.scan(.queue, from: []) { key, _ in
+            // Scope, place, id.
+            var reader = ByteReader(Array(key))
+            if let scope = try? reader.shortText(), (try? reader.number(UInt64.self)) != nil,
+                let bits = try? reader.id128()
+            {
+                queued.append((AppealID(bits: bits).description, scope))
             }
+            return true
+        }
+        try transaction.scan(.citizens, from: []) { key, value in
+            // The key ends with the appeal's id.
+            var reader = ByteReader(Array(key).suffix(16))
+            guard let bits = try? reader.id128(),
+                let citizen = try? JSONDecoder().decode(CitizenRecord.self, from: Data(Array(value))),
+                SNILS(citizen.snils) != nil
+            else { return true }
+            citizens.append(AppealID(bits: bits).description)
+            return true
+        }
+        try transaction.scan(.numbers, from: []) { key, value in
+            var reader = ByteReader(Array(value))
+            if let bits = try? reader.id128() { numbers[Array(key)] = AppealID(bits: bits).description }
+            return true
+        }
+        try transaction.scan(.text, from: []) { key, value in
+            var reader = ByteReader(Array(key))
+            guard let bits = try? reader.id128() else { return true }
+            let id = AppealID(bits: bits).description
+            if key.byteCount == 16 { texts[id] = Array(value) } else if value.byteCount > 0 { answers.insert(id) }
+            return true
         }
         carried = try AppealLookup.carried(in: transaction)
-        entries = try Knowledge.revisions(in: transaction)
+        entries = try Knowledge.digests(in: transaction)
     }
 }

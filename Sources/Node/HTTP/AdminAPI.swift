@@ -28,6 +28,8 @@ struct AdminAPI {
         var probes: UInt64
         /// The number of the last knowledge entry that was published (at the centre) or applied.
         var knowledge: UInt64
+        /// Gaps that this node has stepped over: messages of an earlier life that are nowhere any more.
+        var gaps: UInt64
         var confinement: String
     }
 
@@ -264,15 +266,17 @@ struct AdminAPI {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
         let rewound = node.links.ask { exchange in exchange.isRewound }
-        let probes = try node.store.read { transaction throws(StoreError) in
-            try transaction.number(Array("probes".utf8))
+        let (probes, gaps) = try node.store.read { transaction throws(StoreError) in
+            (
+                try transaction.number(Array("probes".utf8)), try transaction.number(Array("gap-count".utf8))
+            )
         }
         return Status(
             node: node.id.text, state: rewound ? "node-rewound" : "ready", incarnation: node.store.incarnation.text,
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
-            probes: probes, knowledge: knowledge, confinement: "not built")
+            probes: probes, knowledge: knowledge, gaps: gaps, confinement: "not built")
     }
 
     private static func sendProbes(_ request: HTTPRequest, _ node: FederationNode) throws -> ProbesAccepted {

@@ -84,22 +84,22 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
     }
 
     /// Zeros behind the last page. LMDB never shortens its file and writes no page before it needs one.
-    package func keepReserve(_ bytes: Int) -> Bool {
+    package func keepReserve(_ bytes: Int) -> Int {
         var facts = MDB_envinfo()
         var descriptor = mdb_filehandle_t()
         var file = stat()
         guard mdb_env_info(environment, &facts) == 0, mdb_env_get_fd(environment, &descriptor) == 0,
             fstat(descriptor, &file) == 0
-        else { return false }
+        else { return 0 }
         let used = (facts.me_last_pgno + 1) * pageSize
         var end = max(Int(file.st_size), used)
         let goal = used + bytes
         // A part at a time: the sync of the next commit takes it along.
-        guard goal - end >= LMDBEngine.reserveStep || end - used < bytes / 2 else { return true }
+        guard goal - end >= LMDBEngine.reserveStep || end - used < bytes / 2 else { return 100 }
         let part = [UInt8](repeating: 0, count: min(LMDBEngine.reserveStep, goal - end))
         let written = part.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, off_t(end)) }
         if written > 0 { end += written }
-        return end - used >= bytes / 2 || written == part.count
+        return written == part.count ? 100 : (end - used) * 100 / max(1, bytes)
     }
 
     private static let reserveStep = 1 << 20
