@@ -110,12 +110,29 @@ struct RefusalTests {
         try office.courier()
         #expect(try office.appeal("centre", id)?.outcome == "answered")
 
-        // And once more, when all is answered: the centre hears it again, nobody answers twice.
-        try putBack(id, office, epoch: epoch + 3)
+        // And once more, when all is answered, under the same epoch or a later one.
+        try putBack(id, office, epoch: epoch == 1 ? 1 : epoch + 3)
         try handOverAgain(id, office)
         #expect(try office.appeal("centre", id)?.outcome == "answered")
         #expect(try office.appeal("subject-77", id)?.answer == "Да.")
         refused("queue-empty") { try office.claim("subject-77", person) }
+    }
+
+    @Test("What a home has given back to a centre that was put back since comes to it again, and is somebody's")
+    func givenBackAndForgotten() throws {
+        let office = try TestOffice()
+        let person = TestOffice.second("OSZN/77")
+        let (id, claim) = try active(office, person)
+        try office.write("subject-77") { desk, transaction in
+            try desk.giveBack(id, claim: claim.number, code: "general", by: person, in: transaction)
+        }
+        try office.courier()
+        try putBack(id, office, epoch: 1)
+        try handOverAgain(id, office)
+        let home = try #require(try office.appeal("subject-77", id))
+        #expect(home.state == .queuedL2 && home.owner == "subject-77" && home.ownershipEpoch == 2)
+        #expect(try office.appeal("centre", id)?.owner == nil)
+        #expect(try office.claim("subject-77", person).0.id == id.description)
     }
 
     @Test("A home that has gone on with an appeal is its owner, whatever the centre has forgotten")
@@ -202,6 +219,20 @@ struct RefusalTests {
                 #expect(found == nil)
             }
         }
+    }
+
+    @Test("A centre that was put back gives no number out twice")
+    func numbersOfANewLife() throws {
+        let office = try TestOffice()
+        let first = try office.accept()
+        try office.write("centre") { desk, transaction in
+            try desk.stepNumbers(in: transaction)
+            try transaction.setNumber(Array("incarnation-count".utf8), 1)
+            for _ in 0..<2 { try desk.stepNumbers(in: transaction) }
+        }
+        let second = try office.accept()
+        #expect(try office.appeal("centre", first)?.number == "00-0000-0001-3")
+        #expect(try office.appeal("centre", second)?.number.hasPrefix("00-0020-0002-") == true)
     }
 
     @Test("Every history that intake accepts fits into an envelope", arguments: ["\"", "\\", "ю", "\u{301}", "\n"])

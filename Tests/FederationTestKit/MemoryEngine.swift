@@ -18,6 +18,8 @@ package final class MemoryEngine: StorageEngine, @unchecked Sendable {
 
     package func close() {}
 
+    package func roomBytes() -> Int { .max }
+
     /// What the disk answers when it is asked for its reserve.
     package var reserveShare: Int {
         get { reserve.changeQuietly { $0 } }

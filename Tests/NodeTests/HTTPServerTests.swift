@@ -63,6 +63,7 @@ import Testing
             "Transfer-Encoding: xchunked", "Content-Length: +3", "Content-Length: 0x3", "Content-Length: -1",
             "Content-Length: 3, 3", "Content-Length: 99999999999999999999", "Host: localhost", "Host: other",
             "Content-Length:\r\n 3", "Content-Length: \r\n\t3", "Transfer-Encoding:\r\n chunked",
+            "Content-Length: 3\r\n 0", "Transfer-Encoding: chunked\r\n\tx",
             "Content-Length : 3", "X-Bad\u{1}: 1", "Authorization: a\r\nAuthorization: b",
         ])
     func smuggling(lines: String) async throws {

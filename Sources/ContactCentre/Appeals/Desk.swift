@@ -159,6 +159,19 @@ package struct Desk<Outgoing: Sender>: Sendable {
         try save(appeal, id, in: transaction)
     }
 
+    /// A store that was put back counts numbers from where it was: what was given out since belongs to others.
+    package func stepNumbers(in transaction: borrowing WriteTransaction) throws(StoreError) {
+        let (life, counter) = (Array("number-life".utf8), Array("appeal-number".utf8))
+        let lives = try transaction.number(Array("incarnation-count".utf8))
+        let stepped = try transaction.number(life)
+        guard lives > stepped else { return }
+        try transaction.setNumber(life, lives)
+        try transaction.setNumber(counter, try transaction.number(counter) + (lives - stepped) * Desk.numbersPerLife)
+    }
+
+    /// Appeals of some days.
+    static var numbersPerLife: UInt64 { 200_000 }
+
     /// After a restart each claim gets one full term: the node was away, not the operator.
     package func renewClaims(in transaction: borrowing WriteTransaction) throws {
         var held: [[UInt8]] = []

@@ -90,7 +90,11 @@ extension Desk {
         if let known, known.tenancy == body.tenancy, known.owner == node.text {
             return try stays(known, id, under: body.ownershipEpoch, in: transaction)
         }
-        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch else { throw Rejection("stale-owner") }
+        // What has left goes by the epoch, unless this home has given it back: then the centre, which was put back, does not
+        // know of it, and without this it would be nobody's.
+        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch || known?.state == .returnedL1 else {
+            throw Rejection("stale-owner")
+        }
         // What an earlier stay may have left.
         if let known { try transaction.delete(.queue, AppealRows.queueKey(known.scope, known.place, id)) }
         try transaction.delete(.claims, id.key)
@@ -107,17 +111,17 @@ extension Desk {
             returns: body.returns, claimNumber: known?.claimNumber ?? 0, place: due, lastEvent: known?.lastEvent)
         try move(&appeal, .queued, by: "system", .system, in: transaction)
         try transaction.put(.text, id.key, history.bytes)
-        try transaction.put(.numbers, number.key, id.key)
+        // Whom a number was given to first, it leads to.
+        if try transaction.get(.numbers, number.key) == nil { try transaction.put(.numbers, number.key, id.key) }
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
     }
 
-    /// The centre hands over what is at home here: its store was put back, or it asks once more. Nothing of it changes but
-    /// the epoch, under which the centre will hear of it; what is answered is answered again, to the centre only.
+    /// The centre hands over what is at home here: its store was put back. Nothing of it changes but the epoch, under which
+    /// the centre will hear of it; what is answered is answered again, to the centre only.
     private func stays(
         _ known: AppealRecord, _ id: AppealID, under epoch: Int, in transaction: borrowing WriteTransaction
     ) throws {
-        guard epoch > known.ownershipEpoch else { return }
         var appeal = known
         appeal.ownershipEpoch = epoch
         if appeal.state.isFinal {

@@ -14,6 +14,8 @@ package protocol StorageEngine: AnyObject, Sendable {
     /// by a part a call. On the writer's thread, between transactions.
     /// - Returns: hundredths of it that are there; 100 while the disk still gives.
     func keepReserve(_ bytes: Int) -> Int
+    /// Bytes that a commit may write before the disk is full: what is free, and what is written ahead.
+    func roomBytes() -> Int
     /// Lets go of files. What is asked later is refused.
     func close()
 }

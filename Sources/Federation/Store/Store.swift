@@ -82,6 +82,15 @@ package final class Store: Sendable {
         return try body(ReadTransaction(reader))
     }
 
+    /// For a job that is larger than the disk's reserve: it must not meet the end of the disk in its commit.
+    /// - Throws: `store-full`.
+    package func requireRoom(bytes: Int) throws(StoreError) {
+        guard bytes > engine.roomBytes() else { return }
+        throw StoreError(
+            .full, "the disk has not the \(bytes >> 20) MiB that this may take",
+            remedy: "free disk space, or hand in less at once")
+    }
+
     /// Runs `body` as a nested part of a commit group on the writer's thread, and returns when it is durable. It blocks:
     /// never on a thread of the cooperative pool, and never inside another write.
     package func write<Result: Sendable>(

@@ -68,7 +68,10 @@ final class RunningNode {
         var limits = HTTPLimits()
         limits.body = 64 << 20
         admin = try HTTPServer(.unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node).routes.handle)
-        try node.store.write(.essential) { transaction in try desk.renewClaims(in: transaction) }
+        try node.store.write(.essential) { transaction in
+            try desk.stepNumbers(in: transaction)
+            try desk.renewClaims(in: transaction)
+        }
         let door = DeskDoor(node: node, desk: desk)
         events = DeskEvents(node, desk)
         operators = try HTTPServer(

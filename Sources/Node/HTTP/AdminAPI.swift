@@ -232,6 +232,8 @@ struct AdminAPI {
         if let fault = KnowledgeEntry.faults(entries).first {
             throw Problem(400, "bad-entry", fault, remedy: "Mend it; nothing of this request was taken.")
         }
+        // With the pages around them, and what they replace.
+        try node.store.requireRoom(bytes: 3 * request.body.count + 4 << 20)
         try node.store.write(.intake) { transaction in
             for entry in entries { try Knowledge.draft(entry, in: transaction) }
         }

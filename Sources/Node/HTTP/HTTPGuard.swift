@@ -26,8 +26,8 @@ struct HTTPGuard {
             let name = field.name.lowercased()
             guard !name.isEmpty, name.utf8.allSatisfy(Self.isToken) else { throw Self.bad("a header name is not one") }
             // Of a folded line the library makes another name: `Content-Length3`.
-            if field.value.isEmpty, ["content-length", "transfer-encoding"].contains(where: name.hasPrefix) {
-                throw Self.bad("a framing header is folded or empty")
+            if ["content-length", "transfer-encoding"].contains(where: { name.hasPrefix($0) && name != $0 }) {
+                throw Self.bad("a framing header is folded, or has more to its name")
             }
             guard field.value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }) else {
                 throw Self.bad("header \(name) has a control character")

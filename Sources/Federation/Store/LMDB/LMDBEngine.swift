@@ -104,6 +104,17 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
 
     private static let reserveStep = 1 << 20
 
+    package func roomBytes() -> Int {
+        var facts = MDB_envinfo()
+        var descriptor = mdb_filehandle_t()
+        var file = stat()
+        var disk = statvfs()
+        guard mdb_env_info(environment, &facts) == 0, mdb_env_get_fd(environment, &descriptor) == 0,
+            fstat(descriptor, &file) == 0, fstatvfs(descriptor, &disk) == 0
+        else { return 0 }
+        return Int(disk.f_bavail) * Int(disk.f_frsize) + max(0, Int(file.st_size) - (facts.me_last_pgno + 1) * pageSize)
+    }
+
     /// The one place where LMDB's status becomes an error.
     static func check(_ status: CInt, _ what: @autoclosure () -> String) throws(StoreError) {
         guard status != 0 else { return }
