@@ -49,6 +49,17 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
         }
     }
 
+    package func held(
+        _ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let peer = envelope.header.stream.destination.text
+        try settled(MessageBody.Named.self, envelope) { named in
+            guard let id = AppealID(named.id), var appeal = try self.desk.appeal(id, in: transaction) else { return }
+            try self.desk.note(.held, of: &appeal, by: peer, code: reason.rawValue, in: transaction)
+            try self.desk.save(appeal, id, in: transaction)
+        }
+    }
+
     /// What a receipt does to an appeal.
     private func settled<Body: Decodable>(
         _ type: Body.Type, _ envelope: Envelope, _ act: (Body) throws -> Void

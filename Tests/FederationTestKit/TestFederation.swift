@@ -4,7 +4,7 @@ import Glibc
 /// A federation of real nodes in this process: own authorities, real sockets on loopback, real TLS, real LMDB.
 package final class TestFederation {
     package let folder: TemporaryFolder
-    private var topologyText: (_ ports: [String: UInt16]) -> String
+    private var topologyText: (_ ports: [String: UInt16], _ version: Int) -> String
     private var ports: [String: UInt16] = [:]
     package private(set) var running: [String: FederationNode] = [:]
     private let application: () -> any Application
@@ -30,7 +30,7 @@ package final class TestFederation {
         folder = try TemporaryFolder()
         log = EventLog()
         self.application = application
-        topologyText = { ports in
+        topologyText = { ports, version in
             let list = nodes.enumerated().map { index, name in
                 let address = index == 0 ? "\"127.0.0.1:\(ports[name] ?? 0)\"" : ""
                 return """
@@ -39,7 +39,7 @@ package final class TestFederation {
             }
             let links = nodes.dropFirst().map { "{\"dials\": \"\($0)\", \"listens\": \"\(nodes[0])\"}" }
             return """
-                {"format": 1, "version": 1, "federation": "ekc.test",
+                {"format": 1, "version": \(version), "federation": "ekc.test",
                 "segments": [{"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"}],
                 "nodes": [\(list.joined(separator: ",\n"))],
                 "tenancies": [], "homes": [], "special": [], "links": [\(links.joined(separator: ",\n"))]}
@@ -68,8 +68,7 @@ package final class TestFederation {
     /// - Parameter port: what it dials instead of the others' own port: a line of the test's.
     @discardableResult
     package func start(_ name: String, tables: [Table] = [], dialling port: UInt16? = nil) throws -> FederationNode {
-        let dialled = port.map { port in ports.mapValues { _ in port } } ?? ports
-        try Files.write(Array(topologyText(dialled).utf8), to: place(name).topologyFile)
+        try writeTopology(name, dialling: port)
         let log = log
         let node = try FederationNode.open(
             place(name), tables: tables,
@@ -80,6 +79,15 @@ package final class TestFederation {
         running[name] = node
         return node
     }
+
+    /// The file that a node is started with.
+    package func writeTopology(_ name: String, dialling port: UInt16? = nil) throws {
+        let dialled = port.map { port in ports.mapValues { _ in port } } ?? ports
+        try Files.write(Array(topologyText(dialled, 1).utf8), to: place(name).topologyFile)
+    }
+
+    /// The same topology under another version.
+    package func topology(version: Int) -> [UInt8] { Array(topologyText(ports, version).utf8) }
 
     package func stop(_ name: String) {
         running.removeValue(forKey: name)?.stop()

@@ -28,6 +28,9 @@ struct HostilePeerTests {
         func rejected(
             _ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction
         ) throws(StoreError) {}
+        func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction)
+            throws(StoreError)
+        {}
     }
 
     private func hello(held: [Hello.Held] = [], tokens: [SessionToken] = []) -> Hello {

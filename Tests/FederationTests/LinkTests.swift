@@ -8,6 +8,8 @@ final class SilentApplication: Application {
     func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
     func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {}
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {}
+    func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
+    }
 }
 
 @Suite("Links: real sockets, TLS and LMDB", .serialized)

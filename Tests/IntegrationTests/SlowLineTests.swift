@@ -16,6 +16,8 @@ private final class WatchingApplication: Application {
 
     func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {}
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {}
+    func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
+    }
 
     var entries: Int { state.changeQuietly { $0.entries } }
     func time(_ id: ID128) -> Int64? { state.changeQuietly { $0.times[id] } }

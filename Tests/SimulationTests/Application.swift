@@ -17,11 +17,33 @@ final class CountingApplication: Application {
 
     static func refuses(_ id: ID128) -> Bool { id.low % 17 == 0 }
 
+    /// Ends the process, until the fault is mended. What is published does not: its readers count without a gap.
+    static func traps(_ id: ID128) -> Bool { id.high == 7 && id.low % 13 == 5 }
+
+    /// Fits the newer topology only.
+    static func needsNewer(_ id: ID128) -> Bool { id.high == 7 && id.low % 19 == 3 }
+
+    struct Message: Hashable {
+        var origin: NodeID
+        var id: ID128
+    }
+
+    /// What a trap in `apply` is in a process that is not one.
+    struct Trap: Error, Hashable { var message: Message }
+
+    nonisolated(unsafe) var isMended = false
+    let topologyVersion: @Sendable () -> UInt64
+    /// What has ended this process.
+    nonisolated(unsafe) private(set) var trap: Trap?
+
     let bug: PlantedBug?
     /// Ids that this process has seen, from whomever: what the bug `dedupByIDOnly` goes by.
     nonisolated(unsafe) private var seen: Set<ID128> = []
 
-    init(bug: PlantedBug?) { self.bug = bug }
+    init(bug: PlantedBug?, topologyVersion: @escaping @Sendable () -> UInt64) {
+        self.bug = bug
+        self.topologyVersion = topologyVersion
+    }
 
     /// Called when a message takes effect for the first time.
     nonisolated(unsafe) private var watched: [ID128: () -> Void] = [:]
@@ -38,7 +60,14 @@ final class CountingApplication: Application {
             try transaction.setNumber(Array("published".utf8), last + 1)
             return try count(envelope, CountingApplication.applied, transaction)
         }
-        if CountingApplication.refuses(envelope.header.id) { throw Rejection("refused") }
+        let id = envelope.header.id
+        if CountingApplication.traps(id), !isMended {
+            let trap = Trap(message: Message(origin: envelope.header.stream.origin, id: id))
+            self.trap = trap
+            throw trap
+        }
+        if CountingApplication.needsNewer(id), topologyVersion() < 2 { throw Rejection("does-not-fit") }
+        if CountingApplication.refuses(id) { throw Rejection("refused") }
         try count(envelope, CountingApplication.applied, transaction)
     }
 
@@ -48,6 +77,9 @@ final class CountingApplication: Application {
 
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {
         try count(envelope, CountingApplication.returned, transaction)
+    }
+
+    func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
     }
 
     private func count(
@@ -71,4 +103,6 @@ enum PlantedBug: String, CaseIterable, Sendable {
     case dedupByIDOnly
     /// A gap is stepped over instead of asked for.
     case skippedGap
+    /// Tries are counted, but only as long as the process lives.
+    case triesInTheProcess
 }

@@ -11,6 +11,10 @@ final class SimulatedNode {
     /// An older disk, to be put back by mistake.
     var snapshot: MemoryEngine.Tables?
 
+    /// Beside the store: survives the process.
+    var attempts = MemoryAttempts()
+    let topologyVersion = Monitor<UInt64>(1)
+
     // The process: gone after a crash.
     var isUp = false
     /// Counts lives of the process, so that what was under way in an earlier one is dropped.
@@ -36,10 +40,11 @@ final class SimulatedNode {
     {
         let incarnation = try Startup.run(on: engine, newIncarnation: newIncarnation, now: now)
         self.incarnation = incarnation
-        let application = CountingApplication(bug: bug)
+        let version: @Sendable () -> UInt64 = { [topologyVersion] in topologyVersion.changeQuietly { $0 } }
+        let application = CountingApplication(bug: bug, topologyVersion: version)
         self.application = application
-        inbox = Inbox(node: name, application: application)
-        outbox = Outbox(node: name, incarnation: incarnation, topologyVersion: 1)
+        inbox = Inbox(node: name, application: application, attempts: attempts, topologyVersion: version)
+        outbox = Outbox(node: name, incarnation: incarnation, topologyVersion: version)
         rooms = try Store.read(engine) { transaction throws(StoreError) in
             try RoomLedger(limits: limits, in: transaction)
         }

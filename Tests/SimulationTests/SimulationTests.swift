@@ -32,7 +32,8 @@ struct SimulationTests {
     @Test("Every room full in both directions still drains", arguments: 1...12 as ClosedRange<UInt64>)
     func full(seed: UInt64) {
         // Dark until all that was accepted has filled every room; then one after another.
-        let scene = Scene(roomCount: 3, linkedAt: ["region-a": 3500, "region-b": 3800, "centre": 4100])
+        let scene = Scene(
+            roomCount: 3, linkedAt: ["region-a": 3500, "region-b": 3800, "centre": 4100], hasTraps: false)
         let world = World(seed: seed, scene: scene)
         world.run(messages: 400)
         for violation in world.violations.prefix(4) { Issue.record("seed \(seed): \(violation)") }

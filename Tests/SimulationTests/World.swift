@@ -37,6 +37,8 @@ struct Scene {
     var line: [String: Int64] = [:]
     /// Nothing goes wrong but what the scene says.
     var isCalm = false
+    /// Messages that end the process are among those sent.
+    var hasTraps = true
 }
 
 /// Two regions, a relay and a centre on virtual clock, network and disk. One seed replays everything.
@@ -50,9 +52,11 @@ final class World {
     private var order = 0
     private let routes: SimulatedRoutes
     private let relay: SimulatedNode
-    private let nodes: [NodeID: SimulatedNode]
+    let nodes: [NodeID: SimulatedNode]
     private let names: [NodeID]
-    private let bug: PlantedBug?
+    let bug: PlantedBug?
+    /// How often each message has ended a process.
+    var traps: [CountingApplication.Message: Int] = [:]
     private let scene: Scene
     private var pumpsWaiting: Set<SessionNumber> = []
     private var connections: [Int: Connection] = [:]
@@ -66,7 +70,7 @@ final class World {
     /// What was accepted: (origin, id) to destination. Written when the commit was told, as a caller would learn it.
     private(set) var accepted: [(origin: NodeID, id: ID128, destination: NodeID)] = []
     private(set) var published: [ID128] = []
-    private(set) var violations: [String] = []
+    var violations: [String] = []
     private(set) var eventCount = 0
     private(set) var faults: [String: Int] = [:]
     /// Rooms that were full at once, by node.
@@ -108,9 +112,15 @@ final class World {
         for index in 0..<messages {
             at(Int64.random(in: 0...4000, using: &random)) { [unowned self] in submit(index) }
         }
+        for name in names {
+            at(Int64.random(in: 500...5000, using: &random)) { [unowned self] in
+                if let node = nodes[name] { newTopology(node) }
+            }
+        }
         advance(to: 6000)
         faultsEnabled = false
         for name in names where nodes[name]?.isUp == false { boot(name) }
+        every(500) { [unowned self] in for name in names { if let node = nodes[name] { decide(node) } } }
         let limit = now + 600_000
         while now < limit && violations.isEmpty && !drained() { advance(to: now + 500) }
         check()
@@ -175,7 +185,7 @@ final class World {
         faultsEnabled && probability > 0 && Double.random(in: 0..<1, using: &random) < probability
     }
 
-    private func met(_ fault: String) { faults[fault, default: 0] += 1 }
+    func met(_ fault: String, _ count: Int = 1) { faults[fault, default: 0] += count }
 
     private func randomID() -> ID128 {
         ID128(
@@ -191,10 +201,12 @@ final class World {
             try node.start(
                 newIncarnation: Incarnation(bits: randomID()), routes: routes, bug: bug,
                 limits: .init(count: plan.roomCount, bytes: 512 << 20), now: Timestamp(milliseconds: now))
+            if !scene.hasTraps { node.application?.isMended = true }
+            releaseParked(node)
         } catch { violations.append("\(name) does not start: \(error)") }
     }
 
-    private func crash(_ name: NodeID, _ why: String) {
+    func crash(_ name: NodeID, _ why: String) {
         guard let node = nodes[name], node.isUp else { return }
         met(why)
         let lost = node.connections.values.sorted()
@@ -258,6 +270,8 @@ final class World {
         // A caller that was not told asks again for the same: the destination follows from the id.
         let destination = others[Int(id.low / 2) % others.count]
         if accepted.contains(where: { $0.origin == origin && $0.id == id }) { return }
+        // What fits the newer topology only is sent by whoever has it.
+        if CountingApplication.needsNewer(id), nodes[origin]?.topologyVersion.changeQuietly({ $0 }) != 2 { return }
         let size = [40, 700, 3000, 30_000][Int.random(in: 0..<4, using: &random)]
         guard let node = nodes[origin], node.isUp, let outbox = node.outbox else { return }
         let life = node.life
@@ -315,7 +329,7 @@ final class World {
 
     // MARK: Disk
 
-    private func enqueue(_ node: SimulatedNode, _ job: WriteJob) {
+    func enqueue(_ node: SimulatedNode, _ job: WriteJob) {
         node.queue.append(job)
         startCommit(node)
     }
@@ -348,6 +362,7 @@ final class World {
             sealed = try GroupCommit.run(
                 jobs, on: node.engine, quota: 0, rooms: rooms, now: Timestamp(milliseconds: now))
         } catch {
+            if let trap = node.application?.trap { return trapped(node, trap) }
             violations.append("commit of \(node.name): \(error)")
             return
         }
@@ -649,12 +664,15 @@ final class World {
 
     /// Nothing accepted is lost, and everything takes effect once.
     private func check() {
+        let givenBack = returned()
         for message in accepted {
             let effects = tally(message.destination, CountingApplication.applied, message.origin, message.id)
             let returned = tally(message.origin, CountingApplication.returned, message.origin, message.id)
             let confirmed = tally(message.origin, CountingApplication.confirmed, message.origin, message.id)
             let what = "message \(message.id.low) \(message.origin) → \(message.destination)"
-            let refused = CountingApplication.refuses(message.id)
+            let refused =
+                CountingApplication.refuses(message.id)
+                || givenBack.contains(.init(origin: message.origin, id: message.id))
             if effects != (refused ? 0 : 1) { violations.append("\(what): \(effects) effects") }
             if returned != (refused ? 1 : 0) { violations.append("\(what): taken back \(returned) times") }
             if confirmed != (refused ? 0 : 1) { violations.append("\(what): confirmed \(confirmed) times") }

@@ -64,7 +64,7 @@ package enum AppealLookup {
             {
                 while position <= min(pack.last, stream.row.last) {
                     if let envelope = try? EnvelopeCodec.decode(Array(pack.envelope(at: position))),
-                        let named = try? JSONDecoder().decode(Named.self, from: Data(envelope.body.bytes))
+                        let named = try? MessageBody.decode(MessageBody.Named.self, envelope)
                     {
                         body(envelope.header, named.id)
                     }
@@ -72,9 +72,5 @@ package enum AppealLookup {
                 }
             }
         }
-    }
-
-    private struct Named: Decodable {
-        var id: String
     }
 }

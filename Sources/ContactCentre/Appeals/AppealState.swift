@@ -36,6 +36,8 @@ package enum AppealEvent: String, Sendable, Codable, CaseIterable {
     case answered
     case returned
     case closed
+    /// No transition: the other node keeps what was sent to it undecided, until a person there has looked.
+    case held
 }
 
 /// Who may make a transition.

@@ -87,6 +87,9 @@ package enum ReasonCode: String, CaseIterable, Sendable {
 }
 
 enum MessageBody {
+    /// What every message about an appeal has.
+    struct Named: Decodable { var id: String }
+
     static func encode(_ body: some Encodable) throws(StoreError) -> EnvelopeBody {
         guard let data = try? AppealRows.encoder.encode(body) else {
             throw StoreError(.engine, "a message cannot be encoded", remedy: "report this as a fault")

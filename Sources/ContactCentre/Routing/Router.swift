@@ -22,9 +22,13 @@ package struct Route: Sendable, Hashable {
 /// `route(organisation, subject, reason)`: PERSONAL goes to the pair's home; SPECIAL to the participant's competence
 /// centre that lists the subject, else to the home.
 package struct Router: Sendable {
-    private let topology: Topology
+    private let inForce: TopologyInForce
+    private var topology: Topology { inForce.current }
 
-    package init(_ topology: Topology) { self.topology = topology }
+    package init(_ topology: Topology) { inForce = TopologyInForce(topology) }
+
+    /// Follows what is in force at a node.
+    package init(following inForce: TopologyInForce) { self.inForce = inForce }
 
     /// - Parameter date: ISO 8601 (`2026-11-24`): homes are dated.
     /// - Returns: nil when the topology covers no such pair.

@@ -15,6 +15,9 @@ package protocol Application: AnyObject, Sendable {
     func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError)
     /// An envelope of this node was refused by its destination: what it carried is this node's again.
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError)
+    /// An envelope of this node is kept undecided by its destination. `applied` or `rejected` comes when a person, or a
+    /// newer topology there, has decided.
+    func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError)
 }
 
 /// Accepts a message for a destination: mints its position in this transaction. It is sent when that is durable.

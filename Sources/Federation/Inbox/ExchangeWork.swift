@@ -78,6 +78,14 @@ package struct ExchangeOutcome: Sendable, Hashable {
     package var refused: Set<StreamID> = []
     /// What destinations have refused, and this node has taken back.
     package var takenBack: [TakenBack] = []
+    /// What is kept undecided since this work: here, or at a destination that has said so.
+    package var held: [HeldPosition] = []
+}
+
+package struct HeldPosition: Sendable, Hashable {
+    package var stream: StreamID
+    package var position: UInt64
+    package var reason: HoldReason
 }
 
 package struct TakenBack: Sendable, Hashable {

@@ -1,16 +1,26 @@
 /// Does the exchange's work in a write transaction. Watermark, effect and receipt of an envelope become durable
 /// together or not at all.
 package struct Inbox: Sendable {
-    private let node: NodeID
-    private let application: any Application
+    let node: NodeID
+    let application: any Application
+    private let attempts: any AttemptLog
+    let topologyVersion: @Sendable () -> UInt64
     /// Positions of one stream that one commit settles at the origin.
     static let mostSettled: UInt64 = 256
-    /// Refusals of one stream that wait for their origin: with so many, no more of it is taken.
-    static let mostRejections = 1000
+    /// What has ended the process so often is not tried again.
+    static let mostTries = 2
 
-    package init(node: NodeID, application: any Application) {
+    /// - Parameters:
+    ///   - attempts: what outlives the process.
+    ///   - topologyVersion: of the topology that is in force here.
+    package init(
+        node: NodeID, application: any Application, attempts: any AttemptLog,
+        topologyVersion: @escaping @Sendable () -> UInt64
+    ) {
         self.node = node
         self.application = application
+        self.attempts = attempts
+        self.topologyVersion = topologyVersion
     }
 
     /// - Parameter mayRelay: false when envelopes of others find no room in the store.
@@ -19,7 +29,7 @@ package struct Inbox: Sendable {
     ) throws(StoreError) -> ExchangeOutcome {
         var outcome = ExchangeOutcome()
         switch work {
-        case .receive(let batch): outcome.refused = try receive(batch, mayRelay: mayRelay, in: transaction)
+        case .receive(let batch): try receive(batch, mayRelay: mayRelay, &outcome, in: transaction)
         case .receipts(let states): for state in states { try settle(state, &outcome, in: transaction) }
         case .settled(let positions): for settled in positions { try forget(settled, in: transaction) }
         case .forwarded(let positions, let incarnation):
@@ -38,60 +48,85 @@ package struct Inbox: Sendable {
     }
 
     private func receive(
-        _ batch: ReceivedBatch, mayRelay: Bool, in transaction: borrowing WriteTransaction
-    ) throws(StoreError) -> Set<StreamID> {
-        var refused: Set<StreamID> = []
+        _ batch: ReceivedBatch, mayRelay: Bool, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
         for item in batch.envelopes {
             let stream = item.header.stream
-            guard !refused.contains(stream) else { continue }
+            guard !outcome.refused.contains(stream) else { continue }
             var row = try transaction.group.streams.open(stream, in: transaction)
             // A duplicate is done already; a gap cannot be: the session counts positions and closes on one.
             guard item.header.position == row.last + 1 else { continue }
             row.receivedFrom = batch.incarnation
             row.isReopened = false
-            if stream.destination == node, row.rejections.count >= Inbox.mostRejections {
-                refused.insert(stream)
+            if stream.destination == node, !row.takesMore {
+                outcome.refused.insert(stream)
             } else if stream.destination == node {
-                try apply(item, &row, in: transaction)
+                try apply(item, &row, &outcome, in: transaction)
             } else if stream.destination == .everyone {
-                try read(item, in: transaction)
+                if case .held(let reason, let tries) = try attempt(item, in: transaction) {
+                    try hold(item, reason, tries: tries, &outcome, in: transaction)
+                }
                 Outbox.keep(item.bytes, as: stream, &row, in: transaction)
             } else if mayRelay, transaction.group.rooms.hasPlace(Room(stream), for: .relay) {
                 Outbox.keep(item.bytes, as: stream, &row, in: transaction)
             } else {
-                refused.insert(stream)
+                outcome.refused.insert(stream)
             }
         }
-        return refused
     }
 
-    /// What is published takes effect here and is kept for the nodes behind this one. Nobody takes it back.
-    private func read(
+    private enum Verdict {
+        case applied
+        case rejected(String)
+        case held(HoldReason, tries: Int)
+    }
+
+    /// Applies an envelope, unless it has ended the process too often. What is published is rejected by nobody: whoever
+    /// cannot use it passes it on.
+    private func attempt(
         _ item: ReceivedBatch.Item, in transaction: borrowing WriteTransaction
-    ) throws(StoreError) {
+    ) throws(StoreError) -> Verdict {
+        let attempt = Attempt(position: item.header.position, id: item.header.id)
+        let tries = attempts.tries(attempt)
+        guard tries < Inbox.mostTries else { return .held(.quarantined, tries: tries) }
+        attempts.begins(attempt)
+        let code = try open(item.bytes, in: transaction)
+        attempts.ended(attempt)
+        guard let code else { return .applied }
+        let isNewer = item.header.topologyVersion > topologyVersion()
+        return isNewer && item.header.kind != .receipt ? .held(.parked, tries: 1) : .rejected(code)
+    }
+
+    /// The effect of an envelope, in a part of its own.
+    /// - Returns: why it was refused, or nil.
+    func open(_ bytes: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreError) -> String? {
         let verdict: Swift.Result<Void, any Error> = try transaction.attempt { part in
-            guard let envelope = try? EnvelopeCodec.decode(item.bytes) else { throw Rejection("envelope-invalid") }
-            try application.apply(envelope, in: part)
+            guard let envelope = try? EnvelopeCodec.decode(bytes) else { throw Rejection("envelope-invalid") }
+            switch envelope.header.kind {
+            case .probe: try part.setNumber(MetaKey.probes, try part.number(MetaKey.probes) + 1)
+            case .receipt: try outcomeCame(envelope, in: part)
+            default: try application.apply(envelope, in: part)
+            }
         }
-        if case .failure(let error) = verdict, !(error is Rejection) { throw StoreError.inside(error) }
+        guard case .failure(let error) = verdict else { return nil }
+        guard let rejection = error as? Rejection else { throw StoreError.inside(error) }
+        return rejection.code
     }
 
     private func apply(
-        _ item: ReceivedBatch.Item, _ row: inout StreamRow, in transaction: borrowing WriteTransaction
+        _ item: ReceivedBatch.Item, _ row: inout StreamRow, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
-        let verdict: Swift.Result<Void, any Error> = try transaction.attempt { part in
-            guard let envelope = try? EnvelopeCodec.decode(item.bytes) else { throw Rejection("envelope-invalid") }
-            if envelope.header.kind == .probe {
-                try part.setNumber(MetaKey.probes, try part.number(MetaKey.probes) + 1)
-            } else {
-                try application.apply(envelope, in: part)
-            }
+        let position = item.header.position
+        switch try attempt(item, in: transaction) {
+        case .applied: break
+        case .rejected(let code): row.rejections.append(RejectedPosition(position: position, code: code))
+        case .held(let reason, let tries):
+            if try hold(item, reason, tries: tries, &outcome, in: transaction) { row.held += 1 }
+            row.rejections.append(RejectedPosition(position: position, code: reason.rawValue))
         }
-        if case .failure(let error) = verdict {
-            guard let rejection = error as? Rejection else { throw StoreError.inside(error) }
-            row.rejections.append(RejectedPosition(position: item.header.position, code: rejection.code))
-        }
-        row.last = item.header.position
+        row.last = position
         row.lastDigest = row.lastDigest.extended(by: item.bytes[...])
         row.base = row.last
         row.baseDigest = row.lastDigest
@@ -114,15 +149,25 @@ package struct Inbox: Sendable {
         let refused = Dictionary(
             state.rejections.map { ($0.position, $0.code) }, uniquingKeysWith: { first, _ in first })
         var position = row.base + 1
+        var held: UInt32 = 0
         while position <= applied {
             guard let pack = try Outbox.pack(holding: position, of: row.ordinal, in: transaction) else {
                 throw StoreError.missing(position, row.ordinal)
             }
             while position <= min(applied, pack.last) {
-                if let code = refused[position] {
-                    outcome.takenBack.append(TakenBack(stream: state.stream, position: position, code: code))
+                let bytes = Array(pack.envelope(at: position))
+                if let reason = refused[position].flatMap(HoldReason.init) {
+                    if try keepHeld(bytes, state.stream, position, reason, in: transaction) {
+                        held += 1
+                        outcome.held.append(
+                            HeldPosition(stream: state.stream, position: position, reason: reason))
+                    }
+                } else {
+                    if let code = refused[position] {
+                        outcome.takenBack.append(TakenBack(stream: state.stream, position: position, code: code))
+                    }
+                    try decided(bytes, refused[position], in: transaction)
                 }
-                try decided(Array(pack.envelope(at: position)), refused[position], in: transaction)
                 position += 1
             }
         }
@@ -130,18 +175,20 @@ package struct Inbox: Sendable {
         row = try transaction.group.streams.open(state.stream, in: transaction)
         row.applied = applied
         row.settled = applied
+        row.held += held
         try Outbox.release(through: applied, of: state.stream, &row, in: transaction)
         transaction.group.streams.update(state.stream, row)
     }
 
-    private func decided(
+    /// An envelope of this node's, and why it was refused, if it was.
+    func decided(
         _ bytes: [UInt8], _ code: String?, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         guard let envelope = try? EnvelopeCodec.decode(bytes) else {
             throw StoreError(
                 .damaged, "an envelope of table outbox cannot be read", remedy: "restore the store from a backup")
         }
-        if envelope.header.kind == .probe { return }
+        guard envelope.header.kind.isForApplication else { return }
         if let code {
             try application.rejected(envelope, code: code, in: transaction)
         } else {
@@ -214,7 +261,7 @@ extension StreamRow {
 }
 
 extension StoreError {
-    fileprivate static func inside(_ error: any Error) -> StoreError {
+    static func inside(_ error: any Error) -> StoreError {
         (error as? StoreError)
             ?? StoreError(.engine, "applying an envelope failed: \(error)", remedy: "see the log of the node")
     }

@@ -52,13 +52,32 @@ extension Exchange {
         sessions[number]?.inWork = false
         switch result {
         case .success(let outcome):
-            return refused(outcome.refused, number, isHeld: false) + submitReceived(number)
+            return notes(of: result) + refused(outcome.refused, number, isHeld: false) + submitReceived(number)
         case .failure(let error) where error.code == .full:
             let all = sessions[number].map { Set($0.expected.keys) } ?? []
             return refused(all, number, isHeld: true)
         case .failure(let error):
             return end(number, code: "store-failed", detail: error.code.rawValue)
         }
+    }
+
+    /// What was refused or is kept undecided is for a person to know: where it is, and where it came from.
+    func notes(of result: Result<ExchangeOutcome, StoreError>) -> [ExchangeAction] {
+        guard case .success(let outcome) = result else { return [] }
+        let refused = outcome.takenBack.map { refused in
+            ExchangeAction.note(
+                code: "message-refused", peer: refused.stream.destination,
+                detail: "\(refused.stream), position \(refused.position): \(refused.code)")
+        }
+        return refused
+            + outcome.held.map { held in
+                let isHere = held.stream.origin != node
+                let detail = "\(held.stream), position \(held.position): \(held.reason.rawValue)"
+                return .note(
+                    code: isHere ? "message-held" : "message-held-there",
+                    peer: isHere ? held.stream.origin : held.stream.destination,
+                    detail: isHere ? "\(detail); ekc quarantine list" : detail)
+            }
     }
 
     /// No room for these: what was sent beyond the last durable one must be sent again, once there is credit. A room that
@@ -144,16 +163,6 @@ extension Exchange {
         }
         actions += submitReceipts()
         return actions
-    }
-
-    /// What was refused is for a person to know.
-    func notes(of result: Result<ExchangeOutcome, StoreError>) -> [ExchangeAction] {
-        guard case .success(let outcome) = result else { return [] }
-        return outcome.takenBack.map { refused in
-            .note(
-                code: "message-refused", peer: refused.stream.destination,
-                detail: "\(refused.stream), position \(refused.position): \(refused.code)")
-        }
     }
 
     mutating func submitReceipts() -> [ExchangeAction] {

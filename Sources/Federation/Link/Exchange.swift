@@ -15,7 +15,7 @@ package struct Exchange: Sendable {
 
     package let node: NodeID
     package let incarnation: Incarnation
-    let routes: any Routes
+    private(set) var routes: any Routes
 
     package internal(set) var rows: [StreamID: StreamRow]
     package internal(set) var peers: [NodeID: PeerRow]
@@ -145,6 +145,26 @@ package struct Exchange: Sendable {
         return found
     }
 
+    /// A newer topology: sessions whose streams go another way now end, and greet anew.
+    package mutating func routesChanged(_ routes: any Routes) -> [ExchangeAction] {
+        func ways() -> [NodeID: Set<StreamID>] {
+            var ways: [NodeID: Set<StreamID>] = [:]
+            for peer in sessionOf.keys {
+                ways[peer] = Set(rows.keys.filter { goes($0, to: peer) || previousHop(of: $0) == peer })
+            }
+            return ways
+        }
+        let before = ways()
+        self.routes = routes
+        previousHops = [:]
+        let after = ways()
+        var actions: [ExchangeAction] = []
+        for (peer, number) in sessionOf.sorted(by: { $0.key < $1.key }) where before[peer] != after[peer] {
+            actions += end(number, code: "topology-changed", detail: "streams between us go another way now")
+        }
+        return actions
+    }
+
     // MARK: What the store tells
 
     /// A commit is durable and has left these rows.
@@ -169,8 +189,7 @@ package struct Exchange: Sendable {
             }
             guard let hop = previousHop(of: change.id), let number = running(hop) else { continue }
             let hasRoomAgain =
-                old?.rejections.count ?? 0 >= Inbox.mostRejections
-                && change.row.rejections.count < Inbox.mostRejections
+                old?.takesMore == false && change.row.takesMore
             if change.row.last != old?.last ?? 0 || hasRoomAgain {
                 acks[number, default: []].append(ack(change.id, change.row))
             }
@@ -204,7 +223,7 @@ package struct Exchange: Sendable {
     func ack(_ stream: StreamID, _ row: StreamRow, resend: Bool = false, isHeld: Bool = false) -> Ack {
         let open =
             stream.destination == node
-            ? row.rejections.count < Inbox.mostRejections
+            ? row.takesMore
             : stream.destination == .everyone || mayRelay && !closedRooms.contains(Room(stream))
         return Ack(
             stream: stream, through: row.last, credit: row.last + (open && !isHeld ? Exchange.window : 0),

@@ -38,6 +38,7 @@ package final class LinkLoop: @unchecked Sendable {
         case committed(CommitReport)
         case workDone(WorkTag, Result<ExchangeOutcome, StoreError>)
         case ask(@Sendable (borrowing Exchange) -> Void)
+        case topology(Topology, TLSContext)
         case stop
     }
 
@@ -53,7 +54,7 @@ package final class LinkLoop: @unchecked Sendable {
     /// Bytes of one peer that may wait for the store; it is read again at half of it.
     static let mostWaiting = 4 << 20
 
-    let configuration: Configuration
+    var configuration: Configuration
     private let inbound = Monitor<[Inbound]>([])
     private let finished = Monitor(false)
     private let wakeUp: CInt
@@ -65,7 +66,7 @@ package final class LinkLoop: @unchecked Sendable {
     private var listener: Listener?
     var connections: [CInt: Connection] = [:]
     var numbered: [SessionNumber: CInt] = [:]
-    private var dialling: [NodeID: Dialling] = [:]
+    var dialling: [NodeID: Dialling] = [:]
     private var nextNumber: SessionNumber = 1
     private var nextFlush: Int64 = 0
     /// No more connections are taken until then: the process has no descriptors left.
@@ -80,7 +81,7 @@ package final class LinkLoop: @unchecked Sendable {
         init(_ socket: consuming Socket) { self.socket = socket }
     }
 
-    private struct Dialling {
+    struct Dialling {
         var backoff = Backoff()
         var nextAttempt: Int64 = 0
         var address = 0
@@ -88,10 +89,10 @@ package final class LinkLoop: @unchecked Sendable {
     }
 
     /// Binds the address of the topology, when others dial this node. The thread starts with `start`.
-    package init(_ configuration: Configuration, store: Store, application: any Application) throws(FederationError) {
+    package init(_ configuration: Configuration, store: Store, inbox: Inbox) throws(FederationError) {
         self.configuration = configuration
         self.store = store
-        inbox = Inbox(node: configuration.node, application: application)
+        self.inbox = inbox
         let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64)
         do throws(StoreError) {
             known = try store.read { transaction throws(StoreError) in
@@ -148,6 +149,9 @@ package final class LinkLoop: @unchecked Sendable {
 
     /// For the store's observer: what a durable commit has changed.
     package func committed(_ report: CommitReport) { post(.committed(report)) }
+
+    /// A newer topology, and what TLS goes by with it.
+    package func topologyChanged(_ topology: Topology, _ context: TLSContext) { post(.topology(topology, context)) }
 
     private func post(_ event: Inbound) {
         let wasEmpty = inbound.changeQuietly { queue in
@@ -207,6 +211,7 @@ package final class LinkLoop: @unchecked Sendable {
                 act(exchange.workDone(tag, result))
                 if case .receive(let number) = tag { readOn(number) }
             case .ask(let body): body(exchange)
+            case .topology(let topology, let context): replace(topology, context)
             case .stop: stopping = true
             }
         }

@@ -61,6 +61,14 @@ package struct Incarnation: Sendable, Hashable, Comparable {
         }.joined()
     }
     package init(bits: ID128) { self.bits = bits }
+
+    /// Nil when it is not 32 hexadecimal digits.
+    package init?(text: String) {
+        guard text.utf8.count == 32, text.utf8.allSatisfy({ $0 != 0x2B && $0 != 0x2D }),
+            let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
+        else { return nil }
+        bits = ID128(high: high, low: low)
+    }
 }
 
 /// A numbered sequence of envelopes from one life of one node to one destination, in one lane.
@@ -80,6 +88,27 @@ package struct StreamID: Sendable, Hashable, Comparable {
     package static func < (left: StreamID, right: StreamID) -> Bool {
         (left.origin, left.destination, left.lane, left.incarnation)
             < (right.origin, right.destination, right.lane, right.incarnation)
+    }
+}
+
+/// What a header may carry beside its fields: type u8 · length u8 · bytes, one after another. Unknown ones are passed on.
+package enum HeaderExtension: UInt8, Sendable {
+    /// Without bytes: the origin understands a receipt that says an envelope is held. To others it is a rejection.
+    case understandsHolding = 1
+
+    package var encoded: [UInt8] { [rawValue, 0] }
+}
+
+extension EnvelopeHeader {
+    package func has(_ extension: HeaderExtension) -> Bool {
+        var rest = extensions[...]
+        while rest.count >= 2 {
+            let type = rest[rest.startIndex]
+            let length = Int(rest[rest.startIndex + 1])
+            if type == `extension`.rawValue { return true }
+            rest = rest.dropFirst(2 + length)
+        }
+        return false
     }
 }
 

@@ -2,9 +2,9 @@
 package struct Outbox: Sender {
     private let node: NodeID
     private let incarnation: Incarnation
-    private let topologyVersion: UInt64
+    private let topologyVersion: @Sendable () -> UInt64
 
-    package init(node: NodeID, incarnation: Incarnation, topologyVersion: UInt64) {
+    package init(node: NodeID, incarnation: Incarnation, topologyVersion: @escaping @Sendable () -> UInt64) {
         self.node = node
         self.incarnation = incarnation
         self.topologyVersion = topologyVersion
@@ -19,7 +19,7 @@ package struct Outbox: Sender {
         var row = try transaction.group.streams.open(stream, in: transaction)
         let header = EnvelopeHeader(
             stream: stream, position: row.last + 1, kind: kind, id: id, created: transaction.now,
-            topologyVersion: topologyVersion)
+            topologyVersion: topologyVersion(), extensions: HeaderExtension.understandsHolding.encoded)
         let bytes = EnvelopeCodec.encode(Envelope(header: header, body: body))
         guard bytes.count <= EnvelopeCodec.maximumBytes else {
             throw StoreError(

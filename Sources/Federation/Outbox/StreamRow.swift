@@ -29,11 +29,22 @@ package struct StreamRow: Sendable, Hashable {
     package var settled: UInt64 = 0
     /// The store was opened as a new incarnation since `last` came: what the sender no longer has is a gap, and said so.
     package var isReopened = false
+    /// Positions that the destination keeps undecided: at the destination rows of table `quarantine`, at the origin of
+    /// table `held`.
+    package var held: UInt32 = 0
 
     package init(ordinal: UInt32) { self.ordinal = ordinal }
 }
 
-/// A position that its destination refused.
+extension StreamRow {
+    /// Exceptions of one stream that wait for its origin or for a person: with so many, no more of it is taken.
+    static let mostExceptions = 1000
+
+    /// Whether the destination takes more of the stream.
+    var takesMore: Bool { rejections.count < StreamRow.mostExceptions && held < StreamRow.mostExceptions }
+}
+
+/// A position that its destination refused, or keeps undecided: then the code is a `HoldReason`.
 package struct RejectedPosition: Sendable, Hashable {
     package var position: UInt64
     package var code: String
@@ -63,6 +74,8 @@ extension StreamRow {
             writer.append(rejection.position)
             writer.append(short: rejection.code)
         }
+        // What came later stands behind what release 0.1.0 reads.
+        writer.append(held)
         return writer.bytes
     }
 
@@ -87,6 +100,7 @@ extension StreamRow {
             rejections.append(
                 RejectedPosition(position: try reader.number(UInt64.self), code: try reader.shortText()))
         }
+        held = reader.isAtEnd ? 0 : try reader.number(UInt32.self)
     }
 }
 

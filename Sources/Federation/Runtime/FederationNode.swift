@@ -3,23 +3,28 @@ package final class FederationNode: Sendable {
     package let id: NodeID
     package let folder: NodeFolder
     package let settings: NodeSettings
-    package let topology: Topology
+    package let inForce: TopologyInForce
+    package let inbox: Inbox
     package let store: Store
     package let outbox: Outbox
     package let links: LinkLoop
 
     private init(
-        id: NodeID, folder: NodeFolder, settings: NodeSettings, topology: Topology, store: Store, outbox: Outbox,
-        links: LinkLoop
+        id: NodeID, folder: NodeFolder, settings: NodeSettings, inForce: TopologyInForce, inbox: Inbox, store: Store,
+        outbox: Outbox, links: LinkLoop
     ) {
         self.id = id
         self.folder = folder
         self.settings = settings
-        self.topology = topology
+        self.inForce = inForce
+        self.inbox = inbox
         self.store = store
         self.outbox = outbox
         self.links = links
     }
+
+    /// The topology that is in force now.
+    package var topology: Topology { inForce.current }
 
     /// Opens a node's folder: settings, topology and pins are read and checked, the store is taken, the link address is
     /// bound. Links begin with `start`.
@@ -28,7 +33,7 @@ package final class FederationNode: Sendable {
     ///   - application: made with the node's own outbox, so that it can send.
     package static func open(
         _ folder: NodeFolder, tables: [Table], log: @escaping @Sendable (LinkLoop.Event) -> Void,
-        application: (NodeID, Topology, Outbox) -> any Application
+        application: (NodeID, TopologyInForce, Outbox) -> any Application
     ) throws -> FederationNode {
         let settings = try folder.settings()
         guard let id = NodeID(settings.node) else {
@@ -36,21 +41,7 @@ package final class FederationNode: Sendable {
                 "bad-node-name", "node.json names \"\(settings.node)\"", remedy: "use a name of [a-z0-9-]{1,32}")
         }
         let topology = try topology(settings.topology ?? folder.topologyFile)
-        guard let entry = topology.node(id) else {
-            throw FederationError(
-                "not-in-topology", "node \(id) is not in the topology", remedy: "add it to nodes, or mend node.json")
-        }
-        guard entry.segment == settings.segment, topology.federation == settings.federation else {
-            throw FederationError(
-                "wrong-segment",
-                "node.json says \(settings.segment).\(settings.federation), "
-                    + "the topology \(entry.segment).\(topology.federation)",
-                remedy: "make the two agree; the certificate is bound to its segment")
-        }
-        guard entry.state == .live else {
-            throw FederationError(
-                "node-not-live", "node \(id) is \(entry.state.rawValue) in the topology", remedy: "make it live first")
-        }
+        try require(id, settings, in: topology)
         let pins = try TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20)
         try requirePins(of: topology, pins)
         let context = try folder.context(settings, pins: pins)
@@ -59,15 +50,21 @@ package final class FederationNode: Sendable {
             directory: folder.storeFolder, tables: tables, limits: settings.limits,
             newIncarnation: Incarnation(bits: Random.id128()),
             observer: { links.tell($0) })
-        let outbox = Outbox(node: id, incarnation: store.incarnation, topologyVersion: topology.version)
+        let inForce = TopologyInForce(topology)
+        let version: @Sendable () -> UInt64 = { inForce.current.version }
+        let outbox = Outbox(node: id, incarnation: store.incarnation, topologyVersion: version)
         let configuration = LinkLoop.Configuration(
             node: id, topology: topology, context: context, log: log)
         do {
-            let loop = try LinkLoop(configuration, store: store, application: application(id, topology, outbox))
+            let inbox = Inbox(
+                node: id, application: application(id, inForce, outbox),
+                attempts: try FileAttempts(folder.attemptsFile),
+                topologyVersion: version)
+            let loop = try LinkLoop(configuration, store: store, inbox: inbox)
             links.set(loop)
             return FederationNode(
-                id: id, folder: folder, settings: settings, topology: topology, store: store, outbox: outbox,
-                links: loop)
+                id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, store: store,
+                outbox: outbox, links: loop)
         } catch {
             store.close()
             throw error
@@ -83,7 +80,10 @@ package final class FederationNode: Sendable {
     }
 
     package static func topology(_ path: String) throws(FederationError) -> Topology {
-        let bytes = try Files.read(path, maximum: 16 << 20)
+        try topology(try Files.read(path, maximum: 16 << 20), from: path)
+    }
+
+    static func topology(_ bytes: [UInt8], from path: String) throws(FederationError) -> Topology {
         do throws(TopologyFaults) { return try Topology.read(bytes) } catch {
             let first = error.faults.first.map { "\(path):\($0.line):\($0.column): \($0.message)" } ?? path
             throw FederationError(
@@ -92,7 +92,26 @@ package final class FederationNode: Sendable {
         }
     }
 
-    private static func requirePins(of topology: Topology, _ pins: Pins) throws(FederationError) {
+    /// The node has its place in the topology, and may run.
+    static func require(_ id: NodeID, _ settings: NodeSettings, in topology: Topology) throws(FederationError) {
+        guard let entry = topology.node(id) else {
+            throw FederationError(
+                "not-in-topology", "node \(id) is not in the topology", remedy: "add it to nodes, or mend node.json")
+        }
+        guard entry.segment == settings.segment, topology.federation == settings.federation else {
+            throw FederationError(
+                "wrong-segment",
+                "node.json says \(settings.segment).\(settings.federation), "
+                    + "the topology \(entry.segment).\(topology.federation)",
+                remedy: "make the two agree; the certificate is bound to its segment")
+        }
+        guard entry.state == .live else {
+            throw FederationError(
+                "node-not-live", "node \(id) is \(entry.state.rawValue) in the topology", remedy: "make it live first")
+        }
+    }
+
+    static func requirePins(of topology: Topology, _ pins: Pins) throws(FederationError) {
         let pinned = Set(pins.nodes.map(\.node))
         let missing = topology.nodes.filter { $0.state == .live && !pinned.contains($0.id.text) }.map(\.id.text)
         guard missing.isEmpty else {

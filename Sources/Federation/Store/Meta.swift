@@ -4,7 +4,7 @@ extension Table {
     package static let streams = Table("streams")
 
     /// The exchange's own tables.
-    package static let exchange: [Table] = [.meta, .outbox, .streams]
+    package static let exchange: [Table] = [.meta, .outbox, .streams, .quarantine, .held]
 }
 
 /// Keys of table `meta`.
@@ -18,6 +18,7 @@ enum MetaKey {
     static let gapCount = Array("gap-count".utf8)
     static func incarnationRecord(_ number: UInt64) -> [UInt8] { Array("incarnation/\(number)".utf8) }
     static func gap(_ number: UInt64) -> [UInt8] { Array("gap/\(number)".utf8) }
+    static let quarantineCount = Array("quarantine-count".utf8)
     static let probes = Array("probes".utf8)
     static func peer(_ node: NodeID) -> [UInt8] { Array("peer/\(node.text)".utf8) }
 }

@@ -44,7 +44,7 @@ package enum NewIncarnation {
         _ node: NodeID, from parent: Incarnation, to incarnation: Incarnation,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) -> Int {
-        let outbox = Outbox(node: node, incarnation: incarnation, topologyVersion: 0)
+        let outbox = Outbox(node: node, incarnation: incarnation, topologyVersion: { 0 })
         var count = 0
         for change in try Sessions.streams(in: transaction) {
             guard var row = try transaction.group.streams.row(of: change.id, in: transaction) else { continue }

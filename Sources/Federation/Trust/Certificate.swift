@@ -87,6 +87,9 @@ package struct AcceptanceRule: Sendable {
         self.known = known
     }
 
+    /// What is pinned of a node.
+    package func record(of node: NodeID) -> KeyRecord? { known[node] }
+
     /// The peer, or the stable code of the first thing that is wrong.
     /// - Parameters:
     ///   - chain: what is wrong with the certificate's chain to the authority of its trust domain.

@@ -54,6 +54,8 @@ package struct NodeFolder: Sendable {
     package var topologyFile: String { path + "/topology.json" }
     package var pinsFile: String { path + "/pins.json" }
     package var storeFolder: String { path + "/store" }
+    /// Tries to apply what has ended the process: beside the store, so that no backup of it takes them.
+    package var attemptsFile: String { path + "/attempts" }
     package var adminSocket: String { path + "/admin.sock" }
     private var keys: String { path + "/keys" }
     private var identityKey: String { keys + "/identity.key" }

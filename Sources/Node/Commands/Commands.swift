@@ -9,6 +9,8 @@ enum Commands {
     private static let directory = Operand(name: "DIR", help: "the node's folder")
 
     private static let appeal = Operand(name: "ID", help: "the appeal: its id, or its number")
+    private static let quarantined = Operand(name: "N", help: "its number in quarantine list")
+    private static let reason = Option(name: "reason", value: "TEXT", help: "why; it is kept")
     private static let claim = Option(name: "claim", value: "N", help: "the number of your claim")
     private static let desk = [
         Option(name: "as", value: "TOKENFILE", help: "who you are: what operator add or channel add wrote"),
@@ -65,6 +67,10 @@ enum Commands {
             path: ["topology", "routes"], summary: "say where each appeal would go, and why",
             operands: [Operand(name: "FILE", help: "the topology")],
             options: [Option(name: "on", value: "DATE", help: "as of that day; today unless told"), CommandSpec.json]),
+        CommandSpec(
+            path: ["topology", "apply"], summary: "put a newer topology in force at a running node",
+            operands: [directory, Operand(name: "FILE", help: "the topology; its version must be higher")],
+            options: [CommandSpec.json]),
         CommandSpec(
             path: ["topology", "pin"], summary: "collect anchors and keys from authorities' answers into pins.json",
             operands: [
@@ -145,6 +151,18 @@ enum Commands {
             path: ["knowledge", "show"], summary: "show the newest revision of an entry that a node knows",
             operands: [directory, Operand(name: "ID", help: "the entry")], options: [CommandSpec.json]),
         CommandSpec(
+            path: ["quarantine", "list"], summary: "list messages that are kept undecided, here and elsewhere",
+            operands: [directory], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["quarantine", "show"], summary: "show one of them, without what is in it",
+            operands: [directory, quarantined], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["quarantine", "release"], summary: "apply it after all, under its own id, and tell its origin",
+            operands: [directory, quarantined], options: [reason, CommandSpec.json]),
+        CommandSpec(
+            path: ["quarantine", "return"], summary: "refuse it: what it carried is its origin's again",
+            operands: [directory, quarantined], options: [reason, CommandSpec.json]),
+        CommandSpec(
             path: ["generate", "knowledge"], summary: "print synthetic entries, for knowledge import",
             options: [Option(name: "count", value: "N", help: "how many; 2000 unless told"), CommandSpec.json]),
         CommandSpec(
@@ -201,6 +219,7 @@ enum Commands {
         case ["node", "status"]: return try NodeCommands.status(command)
         case ["topology", "check"]: return try TopologyCommands.check(command)
         case ["topology", "routes"]: return try TopologyCommands.routes(command)
+        case ["topology", "apply"]: return try TopologyCommands.apply(command)
         case ["topology", "pin"]: return try KeyCommands.pin(command)
         case ["link", "probe"]: return try NodeCommands.probe(command)
         case ["operator", "add"]: return try AccountCommands.addOperator(command)
@@ -215,6 +234,9 @@ enum Commands {
         case ["knowledge", "import"]: return try KnowledgeCommands.importFile(command)
         case ["knowledge", "publish"]: return try KnowledgeCommands.publish(command)
         case ["knowledge", "show"]: return try KnowledgeCommands.show(command)
+        case ["quarantine", "list"]: return try QuarantineCommands.list(command)
+        case ["quarantine", "show"]: return try QuarantineCommands.show(command)
+        case ["quarantine", "release"], ["quarantine", "return"]: return try QuarantineCommands.decide(command)
         case ["generate", "knowledge"]: return try KnowledgeCommands.generate(command)
         case ["generate", "appeals"]: return try KnowledgeCommands.generateAppeals(command)
         case ["demo"]: return try Demo.run(command)

@@ -18,6 +18,10 @@ enum NodeCommands {
         }
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
+        if status.quarantined > 0 {
+            lines.append("held here: \(status.quarantined); ekc quarantine list \(command.operands[0])")
+        }
+        if status.heldElsewhere > 0 { lines.append("held by other nodes: \(status.heldElsewhere)") }
         if status.knowledge > 0 { lines.append("knowledge through entry \(status.knowledge)") }
         if status.gaps > 0 {
             lines.append("gaps: \(status.gaps), of messages that are nowhere any more; see gap-lost in the log")

@@ -56,9 +56,9 @@ final class RunningNode {
         let made = Monitor<Desk<Outbox>?>(nil)
         node = try FederationNode.open(
             folder, tables: ContactCentreTables.all, log: { Log.write($0) },
-            application: { id, topology, outbox in
+            application: { id, inForce, outbox in
                 let desk = Desk(
-                    node: id, centre: topology.centre ?? id, router: Router(topology), sender: outbox,
+                    node: id, centre: inForce.current.centre ?? id, router: Router(following: inForce), sender: outbox,
                     random: Random.id128)
                 made.change { $0 = desk }
                 return ContactCentreApplication(desk)
@@ -72,6 +72,7 @@ final class RunningNode {
             try desk.stepNumbers(in: transaction)
             try desk.renewClaims(in: transaction)
         }
+        _ = try node.releaseParked()
         let door = DeskDoor(node: node, desk: desk)
         events = DeskEvents(node, desk)
         operators = try HTTPServer(

@@ -30,6 +30,10 @@ struct AdminAPI {
         var knowledge: UInt64
         /// Gaps that this node has stepped over: messages of an earlier life that are nowhere any more.
         var gaps: UInt64
+        /// Messages that are kept here until a person, or a newer topology, has decided.
+        var quarantined: UInt64
+        /// This node's messages that others keep undecided.
+        var heldElsewhere: UInt64
         var confinement: String
     }
 
@@ -136,6 +140,14 @@ struct AdminAPI {
         }
         admitted(&routes, "POST", "/api/v1/operators") { .json(try AdminAPI.addOperator($0, node)) }
         admitted(&routes, "POST", "/api/v1/channels") { .json(try AdminAPI.addChannel($0, node)) }
+        admitted(&routes, "GET", "/api/v1/quarantine") { _ in .json(try AdminAPI.quarantine(of: node)) }
+        admitted(&routes, "GET", "/api/v1/quarantine/{number}") { .json(try AdminAPI.quarantined($0, node)) }
+        for decision in [Inbox.Decision.release, .return] {
+            admitted(&routes, "POST", "/api/v1/quarantine/{number}/\(decision.rawValue)") {
+                .json(try AdminAPI.decide(decision, $0, node))
+            }
+        }
+        admitted(&routes, "POST", "/api/v1/topology") { .json(try AdminAPI.applyTopology($0, node)) }
         return routes
     }
 
@@ -197,7 +209,7 @@ struct AdminAPI {
     }
 
     /// Who is at the socket, as events name it.
-    private static func actor(_ request: HTTPRequest) -> String {
+    static func actor(_ request: HTTPRequest) -> String {
         if case .unix(let uid, _) = request.peer { "uid/\(uid)" } else { "nobody" }
     }
 
@@ -273,12 +285,16 @@ struct AdminAPI {
                 try transaction.number(Array("probes".utf8)), try transaction.number(Array("gap-count".utf8))
             )
         }
+        func held(_ isHere: Bool) -> UInt64 {
+            rows.reduce(0) { ($1.key.destination == node.id) == isHere ? $0 + UInt64($1.value.held) : $0 }
+        }
         return Status(
             node: node.id.text, state: rewound ? "node-rewound" : "ready", incarnation: node.store.incarnation.text,
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
-            probes: probes, knowledge: knowledge, gaps: gaps, confinement: "not built")
+            probes: probes, knowledge: knowledge, gaps: gaps, quarantined: held(true), heldElsewhere: held(false),
+            confinement: "not built")
     }
 
     private static func sendProbes(_ request: HTTPRequest, _ node: FederationNode) throws -> ProbesAccepted {

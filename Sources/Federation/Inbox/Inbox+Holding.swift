@@ -1,0 +1,150 @@
+/// What is kept undecided, at the destination and at the origin, and how it is decided in the end.
+extension Inbox {
+    // MARK: At the destination
+
+    /// Keeps an envelope unopened, or as it was refused.
+    /// - Returns: whether it waits here for a decision; to an origin that knows nothing of holding it is refused, and
+    ///   what stays here is for people to look at.
+    @discardableResult
+    func hold(
+        _ item: ReceivedBatch.Item, _ reason: HoldReason, tries: Int, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> Bool {
+        outcome.held.append(
+            HeldPosition(stream: item.header.stream, position: item.header.position, reason: reason))
+        var row = QuarantineRow(reason, tries: tries, item, at: transaction.now)
+        let stays = item.header.has(.understandsHolding)
+        if !stays {
+            row.state = .returned
+            row.code = reason.rawValue
+            row.decidedAt = transaction.now
+            row.decidedBy = node.text
+            row.why = "its origin runs a release that knows nothing of holding"
+            row.envelope = []
+        }
+        try Quarantine.put(row, as: try transaction.nextNumber(MetaKey.quarantineCount), in: transaction)
+        return stays
+    }
+
+    package enum Decision: String, Sendable { case release, `return` }
+
+    /// Decides about an envelope that is held here, and tells its origin.
+    /// - Parameters:
+    ///   - actor: whose decision it is, such as `uid/0`.
+    ///   - why: in that person's words; kept.
+    ///   - sender: what the origin is told by.
+    /// - Throws: `no-such-quarantine`, `already-decided`; as `StoreError` what makes this node unable to work. What a
+    ///   release throws otherwise ends the process: then nothing is decided and it stays here.
+    package func decide(
+        _ number: UInt64, _ decision: Decision, by actor: String, why: String, telling sender: Outbox,
+        in transaction: borrowing WriteTransaction
+    ) throws -> QuarantineRow {
+        guard var row = try Quarantine.row(number, in: transaction) else {
+            throw FederationError(
+                "no-such-quarantine", "nothing is held under number \(number)",
+                remedy: "ekc quarantine list shows the numbers")
+        }
+        guard row.state == .held else {
+            throw FederationError(
+                "already-decided", "number \(number) was \(row.state.name) by \(row.decidedBy): \(row.why)",
+                remedy: "nothing is left to decide")
+        }
+        switch decision {
+        case .return: row.code = "quarantine-returned"
+        case .release: row.code = try open(row.envelope, in: transaction) ?? ""
+        }
+        row.state = decision == .release && row.code.isEmpty ? .released : .returned
+        row.decidedAt = transaction.now
+        row.decidedBy = actor
+        row.why = why
+        row.envelope = []
+        try Quarantine.put(row, as: number, in: transaction)
+        let stream = row.header.stream
+        guard stream.destination == node else { return row }
+        if var streamRow = try transaction.group.streams.row(of: stream, in: transaction), streamRow.held > 0 {
+            streamRow.held -= 1
+            transaction.group.streams.update(stream, streamRow)
+        }
+        let outcome: HoldOutcome = row.code.isEmpty ? .applied : .rejected(row.code)
+        try sender.send(
+            .receipt, id: row.header.id, to: stream.origin, body: OutcomeBody(row.header, outcome).encoded(),
+            in: transaction)
+        return row
+    }
+
+    /// Lets what waited for a newer topology be applied by the one that is here now; what still does not fit is refused.
+    /// - Returns: how many there were, and the last of them; call it again from there until there are none.
+    package func releaseParked(
+        after number: UInt64, limit: Int = 64, telling sender: Outbox, in transaction: borrowing WriteTransaction
+    ) throws -> (count: Int, last: UInt64) {
+        var last = number
+        var due: [UInt64] = []
+        let version = topologyVersion()
+        try transaction.scan(.quarantine, from: Quarantine.key(number + 1)) { key, value in
+            var reader = ByteReader(Array(key))
+            guard let found = try? reader.number(UInt64.self) else { return true }
+            last = found
+            if let row = try? QuarantineRow(decoding: Array(value)), row.state == .held, row.reason == .parked,
+                row.header.topologyVersion <= version
+            {
+                due.append(found)
+            }
+            return due.count < limit
+        }
+        for number in due {
+            _ = try decide(
+                number, .release, by: node.text, why: "topology \(version) is here", telling: sender, in: transaction)
+        }
+        return (due.count, last)
+    }
+
+    // MARK: At the origin
+
+    /// The receipt says that a destination keeps it undecided.
+    /// - Returns: false when the outcome was here before.
+    func keepHeld(
+        _ bytes: [UInt8], _ stream: StreamID, _ position: UInt64, _ reason: HoldReason,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> Bool {
+        let key = HeldRow.key(stream, position)
+        if let outcome = try Held.row(key, in: transaction)?.outcome {
+            try transaction.delete(.held, key)
+            try decided(bytes, outcome.code, in: transaction)
+            return false
+        }
+        let row = HeldRow(reason: reason.rawValue, heldAt: transaction.now, envelope: bytes)
+        try transaction.put(.held, key, row.encoded())
+        if let envelope = try? EnvelopeCodec.decode(bytes), envelope.header.kind.isForApplication {
+            try application.held(envelope, reason: reason, in: transaction)
+        }
+        return true
+    }
+
+    /// A destination has decided about what it held.
+    func outcomeCame(_ message: Envelope, in transaction: borrowing WriteTransaction) throws {
+        guard let body = OutcomeBody.decoded(message.body),
+            let stream = body.stream(from: node, to: message.header.stream.origin)
+        else { throw Rejection("body-invalid") }
+        guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
+        let key = HeldRow.key(stream, body.position)
+        if let held = try Held.row(key, in: transaction), held.outcome == nil {
+            try transaction.delete(.held, key)
+            if row.held > 0 { row.held -= 1 }
+            transaction.group.streams.update(stream, row)
+            try decided(held.envelope, body.outcome.code, in: transaction)
+        } else if (row.base + 1...max(row.last, row.base + 1)).contains(body.position), body.position <= row.last {
+            // The receipt that says so is on its way yet.
+            let early = HeldRow(outcome: body.outcome, heldAt: transaction.now)
+            try transaction.put(.held, key, early.encoded())
+        }
+    }
+}
+
+extension HoldOutcome {
+    var code: String? { if case .rejected(let code) = self { code } else { nil } }
+}
+
+extension MessageKind {
+    /// False for what the exchange itself understands.
+    var isForApplication: Bool { self != .probe && self != .receipt }
+}

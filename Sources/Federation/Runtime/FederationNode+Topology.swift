@@ -1,0 +1,45 @@
+/// A newer topology, while the node runs.
+extension FederationNode {
+    /// Puts a newer topology in force: it is checked, kept in the node's folder, and links that it does not touch go on.
+    /// What waited for it here is applied or refused before this returns. It blocks.
+    /// - Throws: `topology-invalid`, `topology-not-newer`, `not-pinned`, `restart-needed`, and what `open` would say of it.
+    /// - Returns: how many parked envelopes have been decided.
+    package func apply(_ bytes: [UInt8]) throws -> Int {
+        let next = try FederationNode.topology(bytes, from: "the new topology")
+        let current = inForce.current
+        guard next.version > current.version else {
+            throw FederationError(
+                "topology-not-newer", "it has version \(next.version), version \(current.version) is in force",
+                remedy: "raise version in the file, or leave things as they are")
+        }
+        try FederationNode.require(id, settings, in: next)
+        guard next.centre == current.centre, next.node(id)?.addresses == current.node(id)?.addresses,
+            next.listens(id).isEmpty == current.listens(id).isEmpty
+        else {
+            throw FederationError(
+                "restart-needed", "it changes the centre, or the address at which this node is dialled",
+                remedy: "put the file in place as \(settings.topology ?? folder.topologyFile) and start the node again")
+        }
+        let pins = try TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20)
+        try FederationNode.requirePins(of: next, pins)
+        let context = try folder.context(settings, pins: pins)
+        try Files.write(bytes, to: settings.topology ?? folder.topologyFile)
+        inForce.replace(with: next)
+        links.topologyChanged(next, context)
+        return try releaseParked()
+    }
+
+    /// Decides about what waited for a topology that is in force now.
+    package func releaseParked() throws -> Int {
+        var last: UInt64 = 0
+        var count = 0
+        while true {
+            let part = try store.write(.essential) { [inbox, outbox, last] transaction in
+                try inbox.releaseParked(after: last, telling: outbox, in: transaction)
+            }
+            if part.count == 0 { return count }
+            count += part.count
+            last = part.last
+        }
+    }
+}

@@ -1,0 +1,14 @@
+package import Federation
+
+extension Inbox {
+    /// As it is in a process that never ends: tries are counted in memory, the topology has version 1.
+    package init(node: NodeID, application: any Application) {
+        self.init(node: node, application: application, attempts: MemoryAttempts(), topologyVersion: { 1 })
+    }
+}
+
+extension Outbox {
+    package init(node: NodeID, incarnation: Incarnation, topologyVersion: UInt64) {
+        self.init(node: node, incarnation: incarnation, topologyVersion: { topologyVersion })
+    }
+}
