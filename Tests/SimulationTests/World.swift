@@ -37,7 +37,7 @@ struct Scene {
     var line: [String: Int64] = [:]
     /// Nothing goes wrong but what the scene says.
     var isCalm = false
-    /// Messages that end the process are among those sent.
+    /// Messages that end the process, and such as need a newer topology, are among those sent.
     var hasTraps = true
 }
 
@@ -97,6 +97,7 @@ final class World {
         routes = SimulatedRoutes(relay: parsed[0], leaves: Array(parsed.dropFirst()))
         nodes = Dictionary(uniqueKeysWithValues: parsed.map { ($0, SimulatedNode($0)) })
         relay = nodes[parsed[0]] ?? SimulatedNode(parsed[0])
+        if !scene.hasTraps { for node in nodes.values { node.topologyVersion.changeQuietly { $0 = 2 } } }
         for name in names { boot(name) }
         for leaf in routes.leaves {
             at(scene.linkedAt[leaf.text] ?? 0) { [unowned self] in dial(leaf) }
@@ -271,7 +272,7 @@ final class World {
         let destination = others[Int(id.low / 2) % others.count]
         if accepted.contains(where: { $0.origin == origin && $0.id == id }) { return }
         // What fits the newer topology only is sent by whoever has it.
-        if CountingApplication.needsNewer(id), nodes[origin]?.topologyVersion.changeQuietly({ $0 }) != 2 { return }
+        if scene.hasTraps, CountingApplication.needsNewer(id), nodes[origin]?.topologyVersion.changeQuietly({ $0 }) != 2 { return }
         let size = [40, 700, 3000, 30_000][Int.random(in: 0..<4, using: &random)]
         guard let node = nodes[origin], node.isUp, let outbox = node.outbox else { return }
         let life = node.life
