@@ -60,6 +60,8 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
         }
     }
 
+    package func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
+
     /// What a receipt does to an appeal.
     private func settled<Body: Decodable>(
         _ type: Body.Type, _ envelope: Envelope, _ act: (Body) throws -> Void

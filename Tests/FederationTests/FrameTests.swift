@@ -75,7 +75,7 @@ struct FrameTests {
             _ = try? EnvelopeCodec.decode(bytes)
             _ = try? Hello(decoding: bytes)
             _ = try? LinkCodec.acks(bytes)
-            _ = try? LinkCodec.receipts(bytes)
+            for version: UInt16 in [1, 2] { _ = try? LinkCodec.receipts(bytes, version: version) }
             _ = try? LinkCodec.bases(bytes)
             _ = try? LinkCodec.positions(bytes)
             _ = try? LinkCodec.token(bytes)
@@ -169,10 +169,11 @@ struct FrameTests {
             (.ack, LinkCodec.acks([Ack(stream: theirs, through: 5, credit: 9, resend: false)]), "ack-wrong-stream"),
             (
                 .receipt,
-                LinkCodec.receipts([
-                    ReceiptState(
-                        stream: FrameTests.stream(FrameTests.peer, FrameTests.here), applied: 3, rejections: [])
-                ]), "receipt-wrong-stream"
+                LinkCodec.receipts(
+                    [
+                        ReceiptState(
+                            stream: FrameTests.stream(FrameTests.peer, FrameTests.here), applied: 3, rejections: [])
+                    ], version: 2), "receipt-wrong-stream"
             ),
             (
                 .token, LinkCodec.token(SessionToken(counter: 0, random: ID128(high: 0, low: 0)), proposed: true),

@@ -28,6 +28,7 @@ struct HostilePeerTests {
         func rejected(
             _ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction
         ) throws(StoreError) {}
+        func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
         func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction)
             throws(StoreError)
         {}
@@ -79,7 +80,7 @@ struct HostilePeerTests {
             (.offer, LinkCodec.bases([StreamBase(stream: theirs, base: number, digest: .zero)])),
             (.ack, LinkCodec.acks([Ack(stream: mine, through: number, credit: 1, resend: false)])),
             (.ack, LinkCodec.acks([Ack(stream: mine, through: 0, credit: number, resend: true)])),
-            (.receipt, LinkCodec.receipts([ReceiptState(stream: mine, applied: number, rejections: [])])),
+            (.receipt, LinkCodec.receipts([ReceiptState(stream: mine, applied: number, rejections: [])], version: 2)),
             (.settled, LinkCodec.positions([StreamPosition(stream: theirs, position: number)])),
             (.token, LinkCodec.token(token, proposed: false)),
         ]
@@ -137,7 +138,7 @@ struct HostilePeerTests {
                 origin: FrameTests.other, incarnation: Incarnation(bits: ID128(high: 7, low: UInt64(number))),
                 destination: FrameTests.peer, lane: .bulk)
             let state = ReceiptState(stream: stream, applied: 1, rejections: [])
-            _ = arrive(.receipt, LinkCodec.receipts([state]), &exchange)
+            _ = arrive(.receipt, LinkCodec.receipts([state], version: 2), &exchange)
         }
         _ = exchange.sessionOpened(2, peer: FrameTests.other, dialled: false)
         let actions = arrive(.hello, hello().encoded(), &exchange, in: 2)
@@ -153,7 +154,8 @@ struct HostilePeerTests {
         let engine = MemoryEngine()
         let outbox = Outbox(
             node: FrameTests.here, incarnation: Incarnation(bits: ID128(high: 9, low: 9)), topologyVersion: 1)
-        let inbox = Inbox(node: FrameTests.here, application: Silent())
+        let inbox = Inbox(
+            node: FrameTests.here, application: Silent(), incarnation: Incarnation(bits: ID128(high: 9, low: 9)))
         func commit(_ body: @escaping (borrowing WriteTransaction) throws -> Void) throws -> [StreamChange] {
             let job = WriteJob(.essential, nested: false, body: body) { _ in }
             return try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 0)).report.changes
@@ -169,7 +171,8 @@ struct HostilePeerTests {
         _ = exchange.committed(sent)
         let stream = try #require(sent.first?.id)
         var actions = arrive(
-            .receipt, LinkCodec.receipts([ReceiptState(stream: stream, applied: 700, rejections: [])]), &exchange)
+            .receipt, LinkCodec.receipts([ReceiptState(stream: stream, applied: 700, rejections: [])], version: 2),
+            &exchange)
         var settled: [UInt64] = []
         while case .submit(let work, let tag) = actions.first(where: {
             if case .submit = $0 { true } else { false }

@@ -8,6 +8,7 @@ final class SilentApplication: Application {
     func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
     func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {}
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {}
+    func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
     func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
     }
 }
@@ -39,7 +40,7 @@ struct LinkTests {
         try send(3, from: subject, to: "centre", size: 200_000)
         #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 103 }, "\(federation.log.all)")
         let drained = try TestFederation.wait(milliseconds: 5_000) {
-            try subject.store.read { transaction throws(StoreError) in try transaction.count(.outbox) } == 0
+            try self.drained(subject)
         }
         #expect(drained)
     }
@@ -53,14 +54,14 @@ struct LinkTests {
         defer { federation.stopAll() }
         try send(50, from: from, to: "subject-78")
         let waits = try TestFederation.wait(milliseconds: 10_000) {
-            try centre.store.read { transaction throws(StoreError) in try transaction.count(.outbox) } > 0
+            try !drained(centre)
         }
         #expect(waits)
         let to = try federation.start("subject-78")
         #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(to) == 50 }, "\(federation.log.all)")
         for node in [centre, from] {
             let drained = try TestFederation.wait(milliseconds: 5_000) {
-                try node.store.read { transaction throws(StoreError) in try transaction.count(.outbox) } == 0
+                try self.drained(node)
             }
             #expect(drained)
         }
@@ -110,7 +111,9 @@ struct LinkTests {
     }
 
     private func drained(_ node: FederationNode) throws -> Bool {
-        try node.store.read { transaction throws(StoreError) in try transaction.count(.outbox) } == 0
+        try node.store.read { transaction throws(StoreError) in
+            try Sessions.streams(in: transaction).allSatisfy { $0.row.last == $0.row.base }
+        }
     }
 
     @Test("A store put back from a copy is node-rewound, and a new incarnation is the way out", arguments: [0, 3, 80])
@@ -183,10 +186,14 @@ struct LinkTests {
         #expect(try applied(centre) == 37)
     }
 
-    @Test("A destination that was put back says what it has lost, and the lane goes on")
-    func gapLost() throws {
+    /// Applies some, loses what came after a copy of its store was taken, and is put back as a new incarnation.
+    private func putBack(refillBytes: Int?) throws -> (TestFederation, FederationNode) {
         let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
-        defer { federation.stopAll() }
+        if let refillBytes {
+            var settings = try federation.place("subject-77").settings()
+            settings.refillBytes = refillBytes
+            try TrustFile.write(settings, to: federation.place("subject-77").path + "/node.json")
+        }
         let aside = federation.folder.path + "/aside"
         let store = federation.place("centre").storeFolder
         do {
@@ -195,8 +202,8 @@ struct LinkTests {
             try send(20, from: subject, to: "centre")
             #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 20 && drained(subject) })
             try copyStore(store, aside)
-            try send(30, from: subject, to: "centre")
-            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 50 && drained(subject) })
+            try send(200, from: subject, to: "centre")
+            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 220 && drained(subject) })
         }
         federation.stop("centre")
         try copyStore(aside, store)
@@ -208,10 +215,47 @@ struct LinkTests {
             as: Incarnation(bits: Random.id128()),
             reason: "disk replaced", actor: 0, now: Clocks.wall())
         centre = try federation.start("centre")
-        let subject = try #require(federation.running["subject-77"])
-        try send(5, from: subject, to: "centre")
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 25 }, "\(federation.log.all)")
-        #expect(federation.log.wait(milliseconds: 1_000, for: "gap-lost"))
+        try send(5, from: try #require(federation.running["subject-77"]), to: "centre")
+        return (federation, centre)
+    }
+
+    private func missing(_ node: FederationNode) throws -> UInt64 {
+        try node.store.read { transaction throws(StoreError) in
+            try Sessions.streams(in: transaction).reduce(0) { $0 + $1.row.missing }
+        }
+    }
+
+    @Test("A destination that was put back gets from the origin what it has lost, once, and the lane goes on")
+    func refilled() throws {
+        let (federation, centre) = try putBack(refillBytes: nil)
+        defer { federation.stopAll() }
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 225 }, "\(federation.log.all)")
+        #expect(try missing(centre) == 0)
+        #expect(!federation.log.all.contains { $0.contains("gap-lost") || $0.contains("conservation-broken") })
+        let gaps = try centre.store.read { transaction throws(StoreError) in try Gaps.list(in: transaction) }
+        #expect(gaps.map(\.gap.lost) == [0] && gaps.allSatisfy { !$0.gap.isOpen })
+    }
+
+    @Test("What the origin has no more is gap-lost, counted and said, and the lane goes on")
+    func gapLost() throws {
+        // Room for some of the 200 that are lost.
+        let (federation, centre) = try putBack(refillBytes: 40_000)
+        defer { federation.stopAll() }
+        #expect(federation.log.wait(milliseconds: 10_000, for: "gap-lost"), "\(federation.log.all)")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try missing(centre) == 0 })
+        let (gap, row) = try centre.store.read { transaction throws(StoreError) in
+            (
+                try Gaps.list(in: transaction)[0],
+                try Sessions.streams(in: transaction).first {
+                    $0.id.origin.text == "subject-77" && $0.id.lane == .bulk
+                }?.row
+            )
+        }
+        let lost = try #require(row?.lostCount)
+        #expect(lost > 0 && lost < 200 && gap.gap.lost == lost)
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 225 - lost })
+        #expect(row?.imbalance == 0)
+        #expect(!federation.log.all.contains { $0.contains("conservation-broken") })
     }
 
     @Test("A relay that is wiped loses nothing that passes through it")

@@ -27,6 +27,7 @@ private final class FragileApplication: Application {
         log.change { $0.append("rejected \(envelope.header.id.low) \(code)") }
     }
 
+    func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
     func held(
         _ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
@@ -109,7 +110,7 @@ struct QuarantineTests {
         let number = try #require(kept.first?.number)
         let row = try centre.store.write(.essential) { [centre] transaction in
             try centre.inbox.decide(
-                number, .release, by: "uid/0", why: "mended", telling: centre.outbox, in: transaction)
+                number, .release, by: "uid/0", why: "mended", in: transaction)
         }
         #expect(row.state == .released && row.why == "mended")
         #expect(try applied(centre) == 101)
@@ -118,7 +119,7 @@ struct QuarantineTests {
         #expect(throws: FederationError.self) {
             try centre.store.write(.essential) { [centre] transaction in
                 _ = try centre.inbox.decide(
-                    number, .return, by: "uid/0", why: "twice", telling: centre.outbox, in: transaction)
+                    number, .return, by: "uid/0", why: "twice", in: transaction)
             }
         }
     }
@@ -189,7 +190,9 @@ struct QuarantineTests {
         let id = ID128(high: 1, low: 1)
         for _ in 1...2 { attempts.begins(Attempt(position: 1, id: id)) }
         let inbox = Inbox(
-            node: here, application: FragileApplication(), attempts: attempts, topologyVersion: { 1 })
+            node: here, application: FragileApplication(),
+            sender: Outbox(node: here, incarnation: life, topologyVersion: { 1 }), attempts: attempts,
+            topologyVersion: { 1 })
         let stream = StreamID(origin: peer, incarnation: life, destination: here, lane: .appeals)
         let header = EnvelopeHeader(
             stream: stream, position: 1, kind: .escalation, id: id, created: Timestamp(milliseconds: 5),

@@ -32,6 +32,8 @@ final class CountingApplication: Application {
     struct Trap: Error, Hashable { var message: Message }
 
     nonisolated(unsafe) var isMended = false
+    /// A node that was put back takes what it has once refused: what its origin has taken back may not come again.
+    nonisolated(unsafe) var isReborn = false
     let topologyVersion: @Sendable () -> UInt64
     /// What has ended this process.
     nonisolated(unsafe) private(set) var trap: Trap?
@@ -67,7 +69,7 @@ final class CountingApplication: Application {
             throw trap
         }
         if CountingApplication.needsNewer(id), topologyVersion() < 2 { throw Rejection("does-not-fit") }
-        if CountingApplication.refuses(id) { throw Rejection("refused") }
+        if CountingApplication.refuses(id), !isReborn { throw Rejection("refused") }
         try count(envelope, CountingApplication.applied, transaction)
     }
 
@@ -79,6 +81,7 @@ final class CountingApplication: Application {
         try count(envelope, CountingApplication.returned, transaction)
     }
 
+    func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
     func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
     }
 
@@ -105,4 +108,12 @@ enum PlantedBug: String, CaseIterable, Sendable {
     case skippedGap
     /// Tries are counted, but only as long as the process lives.
     case triesInTheProcess
+    /// One count in some is forgotten: conservation must find it.
+    case miscount
+    /// What was taken back is forgotten, and so given out again when a destination asks for its gap.
+    case takenBackForgotten
+    /// A gap is stepped over and nobody asks for it.
+    case gapForgotten
+    /// Session tokens are not kept: a store cannot be told from the one that was met.
+    case tokensForgotten
 }

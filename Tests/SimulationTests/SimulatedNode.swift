@@ -11,6 +11,9 @@ final class SimulatedNode {
     /// An older disk, to be put back by mistake.
     var snapshot: MemoryEngine.Tables?
 
+    /// The newest one.
+    var backup: SimulatedBackup?
+    var isReborn = false
     /// Beside the store: survives the process.
     var attempts = MemoryAttempts()
     let topologyVersion = Monitor<UInt64>(1)
@@ -42,9 +45,12 @@ final class SimulatedNode {
         self.incarnation = incarnation
         let version: @Sendable () -> UInt64 = { [topologyVersion] in topologyVersion.changeQuietly { $0 } }
         let application = CountingApplication(bug: bug, topologyVersion: version)
+        application.isReborn = isReborn
         self.application = application
-        inbox = Inbox(node: name, application: application, attempts: attempts, topologyVersion: version)
-        outbox = Outbox(node: name, incarnation: incarnation, topologyVersion: version)
+        let outbox = Outbox(node: name, incarnation: incarnation, topologyVersion: version)
+        self.outbox = outbox
+        inbox = Inbox(
+            node: name, application: application, sender: outbox, attempts: attempts, topologyVersion: version)
         rooms = try Store.read(engine) { transaction throws(StoreError) in
             try RoomLedger(limits: limits, in: transaction)
         }

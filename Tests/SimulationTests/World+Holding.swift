@@ -25,12 +25,12 @@ extension World {
 
     /// As a node does when it starts and when a newer topology is applied.
     func releaseParked(_ node: SimulatedNode) {
-        guard node.isUp, let inbox = node.inbox, let outbox = node.outbox else { return }
+        guard node.isUp, let inbox = node.inbox else { return }
         var last: UInt64 = 0
         var count = 0
         let life = node.life
         let job = WriteJob(.essential) { transaction in
-            (count, last) = try inbox.releaseParked(after: last, limit: 4, telling: outbox, in: transaction)
+            (count, last) = try inbox.releaseParked(after: last, limit: 4, in: transaction)
         } completion: { [unowned self] _ in
             if count > 0 { met("parked released", count) }
             if count == 4, node.life == life { releaseParked(node) }
@@ -40,7 +40,7 @@ extension World {
 
     /// The fault is mended, and an administrator decides about everything that is held.
     func decide(_ node: SimulatedNode) {
-        guard node.isUp, let inbox = node.inbox, let outbox = node.outbox else { return }
+        guard node.isUp, let inbox = node.inbox else { return }
         node.application?.isMended = true
         let held = try? Store.read(node.engine) { transaction throws(StoreError) in
             try Quarantine.list(limit: 1000, heldOnly: true, in: transaction)
@@ -48,7 +48,7 @@ extension World {
         for (number, row) in held ?? [] where row.reason == .quarantined {
             let decision = World.decision(row.header.id)
             let job = WriteJob(.essential) { transaction in
-                _ = try inbox.decide(number, decision, by: "uid/0", why: "mended", telling: outbox, in: transaction)
+                _ = try inbox.decide(number, decision, by: "uid/0", why: "mended", in: transaction)
             } completion: { [unowned self] result in
                 if case .success = result { met("quarantine \(decision.rawValue)") }
             }

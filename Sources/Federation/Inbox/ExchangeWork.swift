@@ -54,10 +54,49 @@ package struct ReceiptState: Sendable, Hashable {
     package var stream: StreamID
     package var applied: UInt64
     package var rejections: [RejectedPosition]
-    package init(stream: StreamID, applied: UInt64, rejections: [RejectedPosition]) {
+    /// What the destination has counted through `applied`; absent from a release that counts nothing.
+    package var tally: Tally?
+
+    package init(stream: StreamID, applied: UInt64, rejections: [RejectedPosition], tally: Tally? = nil) {
         self.stream = stream
         self.applied = applied
         self.rejections = rejections
+        self.tally = tally
+    }
+}
+
+/// What a destination has made of a stream, for its origin to compare.
+package struct Tally: Sendable, Hashable {
+    package var applied: UInt64
+    package var rejected: UInt64
+    package var held: UInt64
+    /// Gone for good.
+    package var lost: UInt64
+    /// Being refilled.
+    package var missing: UInt64
+    /// Through here it is inside a verified backup.
+    package var safe: UInt64
+
+    init(_ row: StreamRow) {
+        applied = row.appliedCount
+        rejected = row.rejectedCount
+        held = UInt64(row.held)
+        lost = row.lostCount
+        missing = row.missing
+        safe = row.safe
+    }
+
+    init(from reader: inout ByteReader) throws(WireError) {
+        applied = try reader.position()
+        rejected = try reader.position()
+        held = try reader.position()
+        lost = try reader.position()
+        missing = try reader.position()
+        safe = try reader.position()
+    }
+
+    func append(to writer: inout ByteWriter) {
+        for number in [applied, rejected, held, lost, missing, safe] { writer.append(number) }
     }
 }
 
@@ -80,12 +119,20 @@ package struct ExchangeOutcome: Sendable, Hashable {
     package var takenBack: [TakenBack] = []
     /// What is kept undecided since this work: here, or at a destination that has said so.
     package var held: [HeldPosition] = []
+    /// What no one has any more.
+    package var lost: [LostPositions] = []
 }
 
 package struct HeldPosition: Sendable, Hashable {
     package var stream: StreamID
     package var position: UInt64
     package var reason: HoldReason
+}
+
+package struct LostPositions: Sendable, Hashable {
+    package var stream: StreamID
+    package var first: UInt64
+    package var last: UInt64
 }
 
 package struct TakenBack: Sendable, Hashable {

@@ -11,13 +11,6 @@ struct HeldRow: Sendable, Hashable {
     var heldAt: Timestamp
     var envelope: [UInt8]
 
-    static func key(_ stream: StreamID, _ position: UInt64) -> [UInt8] {
-        var writer = ByteWriter(capacity: 96)
-        stream.append(to: &writer)
-        writer.append(position)
-        return writer.bytes
-    }
-
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 40 + envelope.count)
         writer.append(UInt8(1))

@@ -32,11 +32,10 @@ extension Inbox {
     /// - Parameters:
     ///   - actor: whose decision it is, such as `uid/0`.
     ///   - why: in that person's words; kept.
-    ///   - sender: what the origin is told by.
     /// - Throws: `no-such-quarantine`, `already-decided`; as `StoreError` what makes this node unable to work. What a
     ///   release throws otherwise ends the process: then nothing is decided and it stays here.
     package func decide(
-        _ number: UInt64, _ decision: Decision, by actor: String, why: String, telling sender: Outbox,
+        _ number: UInt64, _ decision: Decision, by actor: String, why: String,
         in transaction: borrowing WriteTransaction
     ) throws -> QuarantineRow {
         guard var row = try Quarantine.row(number, in: transaction) else {
@@ -51,7 +50,9 @@ extension Inbox {
         }
         switch decision {
         case .return: row.code = "quarantine-returned"
-        case .release: row.code = try open(row.envelope, in: transaction) ?? ""
+        case .release:
+            var outcome = ExchangeOutcome()
+            row.code = try open(row.envelope, &outcome, in: transaction) ?? ""
         }
         row.state = decision == .release && row.code.isEmpty ? .released : .returned
         row.decidedAt = transaction.now
@@ -63,6 +64,8 @@ extension Inbox {
         guard stream.destination == node else { return row }
         if var streamRow = try transaction.group.streams.row(of: stream, in: transaction), streamRow.held > 0 {
             streamRow.held -= 1
+            if row.code.isEmpty { streamRow.appliedCount += 1 } else { streamRow.rejectedCount += 1 }
+            try noteRefusal(stream, row.header.position, row.code.isEmpty ? nil : row.code, in: transaction)
             transaction.group.streams.update(stream, streamRow)
         }
         let outcome: HoldOutcome = row.code.isEmpty ? .applied : .rejected(row.code)
@@ -75,7 +78,7 @@ extension Inbox {
     /// Lets what waited for a newer topology be applied by the one that is here now; what still does not fit is refused.
     /// - Returns: how many there were, and the last of them; call it again from there until there are none.
     package func releaseParked(
-        after number: UInt64, limit: Int = 64, telling sender: Outbox, in transaction: borrowing WriteTransaction
+        after number: UInt64, limit: Int = 64, in transaction: borrowing WriteTransaction
     ) throws -> (count: Int, last: UInt64) {
         var last = number
         var due: [UInt64] = []
@@ -93,7 +96,7 @@ extension Inbox {
         }
         for number in due {
             _ = try decide(
-                number, .release, by: node.text, why: "topology \(version) is here", telling: sender, in: transaction)
+                number, .release, by: node.text, why: "topology \(version) is here", in: transaction)
         }
         return (due.count, last)
     }
@@ -104,12 +107,13 @@ extension Inbox {
     /// - Returns: false when the outcome was here before.
     func keepHeld(
         _ bytes: [UInt8], _ stream: StreamID, _ position: UInt64, _ reason: HoldReason,
-        in transaction: borrowing WriteTransaction
+        _ result: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
     ) throws(StoreError) -> Bool {
-        let key = HeldRow.key(stream, position)
+        let key = StreamPosition(stream: stream, position: position).key
         if let outcome = try Held.row(key, in: transaction)?.outcome {
             try transaction.delete(.held, key)
-            try decided(bytes, outcome.code, in: transaction)
+            try conclude(
+                bytes, StreamPosition(stream: stream, position: position), outcome.code, &result, in: transaction)
             return false
         }
         let row = HeldRow(reason: reason.rawValue, heldAt: transaction.now, envelope: bytes)
@@ -121,17 +125,21 @@ extension Inbox {
     }
 
     /// A destination has decided about what it held.
-    func outcomeCame(_ message: Envelope, in transaction: borrowing WriteTransaction) throws {
+    func outcomeCame(
+        _ message: Envelope, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
+    ) throws {
         guard let body = OutcomeBody.decoded(message.body),
             let stream = body.stream(from: node, to: message.header.stream.origin)
         else { throw Rejection("body-invalid") }
         guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
-        let key = HeldRow.key(stream, body.position)
+        let key = StreamPosition(stream: stream, position: body.position).key
         if let held = try Held.row(key, in: transaction), held.outcome == nil {
             try transaction.delete(.held, key)
             if row.held > 0 { row.held -= 1 }
             transaction.group.streams.update(stream, row)
-            try decided(held.envelope, body.outcome.code, in: transaction)
+            try conclude(
+                held.envelope, StreamPosition(stream: stream, position: body.position), body.outcome.code, &outcome,
+                in: transaction)
         } else if (row.base + 1...max(row.last, row.base + 1)).contains(body.position), body.position <= row.last {
             // The receipt that says so is on its way yet.
             let early = HeldRow(outcome: body.outcome, heldAt: transaction.now)
@@ -146,5 +154,9 @@ extension HoldOutcome {
 
 extension MessageKind {
     /// False for what the exchange itself understands.
-    var isForApplication: Bool { self != .probe && self != .receipt }
+    var isForApplication: Bool { !MessageKind.exchangeOwn.contains(self) }
+
+    private static let exchangeOwn: Set<MessageKind> = [
+        .probe, .receipt, .refillRequest, .refill, .outcomesRequest, .outcomes,
+    ]
 }

@@ -3,6 +3,8 @@
 package struct Inbox: Sendable {
     let node: NodeID
     let application: any Application
+    /// What origins and destinations are told by.
+    let sender: Outbox
     private let attempts: any AttemptLog
     let topologyVersion: @Sendable () -> UInt64
     /// Positions of one stream that one commit settles at the origin.
@@ -14,11 +16,12 @@ package struct Inbox: Sendable {
     ///   - attempts: what outlives the process.
     ///   - topologyVersion: of the topology that is in force here.
     package init(
-        node: NodeID, application: any Application, attempts: any AttemptLog,
+        node: NodeID, application: any Application, sender: Outbox, attempts: any AttemptLog,
         topologyVersion: @escaping @Sendable () -> UInt64
     ) {
         self.node = node
         self.application = application
+        self.sender = sender
         self.attempts = attempts
         self.topologyVersion = topologyVersion
     }
@@ -38,6 +41,7 @@ package struct Inbox: Sendable {
             for base in bases { try adopt(base, from: incarnation, in: transaction) }
         case .session(let peer, let incarnation, let tokens):
             var row = try Sessions.peer(peer, in: transaction)
+            if let before = row.incarnation, before != incarnation { try forgetReceipts(of: peer, in: transaction) }
             row.incarnation = incarnation
             row.tokens = tokens
             row.acceptedInStart = try transaction.number(MetaKey.start)
@@ -59,12 +63,13 @@ package struct Inbox: Sendable {
             guard item.header.position == row.last + 1 else { continue }
             row.receivedFrom = batch.incarnation
             row.isReopened = false
+            transaction.group.streams.update(stream, row)
             if stream.destination == node, !row.takesMore {
                 outcome.refused.insert(stream)
             } else if stream.destination == node {
-                try apply(item, &row, &outcome, in: transaction)
+                try apply(item, &outcome, in: transaction)
             } else if stream.destination == .everyone {
-                if case .held(let reason, let tries) = try attempt(item, in: transaction) {
+                if case .held(let reason, let tries) = try attempt(item, &outcome, in: transaction) {
                     try hold(item, reason, tries: tries, &outcome, in: transaction)
                 }
                 Outbox.keep(item.bytes, as: stream, &row, in: transaction)
@@ -76,7 +81,7 @@ package struct Inbox: Sendable {
         }
     }
 
-    private enum Verdict {
+    enum Verdict {
         case applied
         case rejected(String)
         case held(HoldReason, tries: Int)
@@ -84,28 +89,38 @@ package struct Inbox: Sendable {
 
     /// Applies an envelope, unless it has ended the process too often. What is published is rejected by nobody: whoever
     /// cannot use it passes it on.
-    private func attempt(
-        _ item: ReceivedBatch.Item, in transaction: borrowing WriteTransaction
+    func attempt(
+        _ item: ReceivedBatch.Item, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
     ) throws(StoreError) -> Verdict {
+        // A refill is only the way in which another envelope comes: that one is counted.
+        guard item.header.kind != .refill else {
+            return try open(item.bytes, &outcome, in: transaction).map(Verdict.rejected) ?? .applied
+        }
         let attempt = Attempt(position: item.header.position, id: item.header.id)
         let tries = attempts.tries(attempt)
         guard tries < Inbox.mostTries else { return .held(.quarantined, tries: tries) }
         attempts.begins(attempt)
-        let code = try open(item.bytes, in: transaction)
+        let code = try open(item.bytes, &outcome, in: transaction)
         attempts.ended(attempt)
         guard let code else { return .applied }
         let isNewer = item.header.topologyVersion > topologyVersion()
-        return isNewer && item.header.kind != .receipt ? .held(.parked, tries: 1) : .rejected(code)
+        return isNewer && item.header.kind.isForApplication ? .held(.parked, tries: 1) : .rejected(code)
     }
 
     /// The effect of an envelope, in a part of its own.
     /// - Returns: why it was refused, or nil.
-    func open(_ bytes: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreError) -> String? {
+    func open(
+        _ bytes: [UInt8], _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> String? {
         let verdict: Swift.Result<Void, any Error> = try transaction.attempt { part in
             guard let envelope = try? EnvelopeCodec.decode(bytes) else { throw Rejection("envelope-invalid") }
             switch envelope.header.kind {
             case .probe: try part.setNumber(MetaKey.probes, try part.number(MetaKey.probes) + 1)
-            case .receipt: try outcomeCame(envelope, in: part)
+            case .receipt: try outcomeCame(envelope, &outcome, in: part)
+            case .refillRequest: try refill(envelope, in: part)
+            case .refill: try refilled(envelope, &outcome, in: part)
+            case .outcomesRequest: try tellOutcomes(envelope, in: part)
+            case .outcomes: try outcomesCame(envelope, &outcome, in: part)
             default: try application.apply(envelope, in: part)
             }
         }
@@ -115,22 +130,35 @@ package struct Inbox: Sendable {
     }
 
     private func apply(
-        _ item: ReceivedBatch.Item, _ row: inout StreamRow, _ outcome: inout ExchangeOutcome,
-        in transaction: borrowing WriteTransaction
+        _ item: ReceivedBatch.Item, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let position = item.header.position
-        switch try attempt(item, in: transaction) {
-        case .applied: break
-        case .rejected(let code): row.rejections.append(RejectedPosition(position: position, code: code))
-        case .held(let reason, let tries):
-            if try hold(item, reason, tries: tries, &outcome, in: transaction) { row.held += 1 }
+        let verdict = try attempt(item, &outcome, in: transaction)
+        let stays: Bool
+        if case .held(let reason, let tries) = verdict {
+            stays = try hold(item, reason, tries: tries, &outcome, in: transaction)
+        } else {
+            stays = false
+        }
+        // The effect may have changed this very stream: a refill comes in one and is of one.
+        var row = try transaction.group.streams.open(item.header.stream, in: transaction)
+        switch verdict {
+        case .applied: row.appliedCount += 1
+        case .rejected(let code):
+            row.rejectedCount += 1
+            row.rejections.append(RejectedPosition(position: position, code: code))
+            try noteRefusal(item.header.stream, position, code, in: transaction)
+        case .held(let reason, _):
+            if stays { row.held += 1 } else { row.rejectedCount += 1 }
             row.rejections.append(RejectedPosition(position: position, code: reason.rawValue))
+            try noteRefusal(item.header.stream, position, reason.rawValue, in: transaction)
         }
         row.last = position
         row.lastDigest = row.lastDigest.extended(by: item.bytes[...])
         row.base = row.last
         row.baseDigest = row.lastDigest
         row.applied = row.last
+        row.refillBase = row.last
         transaction.group.streams.update(item.header.stream, row)
     }
 
@@ -139,56 +167,96 @@ package struct Inbox: Sendable {
     ) throws(StoreError) {
         guard var row = try transaction.group.streams.row(of: state.stream, in: transaction) else { return }
         guard state.stream.origin == node else {
-            row.applied = max(row.applied, state.applied)
+            // The newest one counts, even when it says less: its destination may have been put back.
+            row.applied = state.applied
             row.rejections = state.rejections
             transaction.group.streams.update(state.stream, row)
             return
         }
+        row.safe = max(row.safe, state.tally?.safe ?? 0)
         let applied = min(state.applied, row.last, row.base + Inbox.mostSettled)
-        guard applied > row.base else { return }
+        guard applied > row.base else {
+            return try Outbox.trimRefillLog(of: state.stream, &row, in: transaction)
+        }
+        transaction.group.streams.update(state.stream, row)
+        guard state.stream.incarnation == sender.incarnation else {
+            return try askOutcomes(state.stream, through: min(state.applied, row.last), in: transaction)
+        }
         let refused = Dictionary(
             state.rejections.map { ($0.position, $0.code) }, uniquingKeysWith: { first, _ in first })
+        try settle(state.stream, through: applied, refused, &outcome, in: transaction)
+    }
+
+    /// Acts on what became of a stream's positions, from its base on.
+    func settle(
+        _ stream: StreamID, through applied: UInt64, _ refused: [UInt64: String], _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
         var position = row.base + 1
         var held: UInt32 = 0
+        var bytes = 0
         while position <= applied {
             guard let pack = try Outbox.pack(holding: position, of: row.ordinal, in: transaction) else {
                 throw StoreError.missing(position, row.ordinal)
             }
+            if pack.last <= applied { bytes += pack.roomBytes }
             while position <= min(applied, pack.last) {
-                let bytes = Array(pack.envelope(at: position))
+                let envelope = Array(pack.envelope(at: position))
                 if let reason = refused[position].flatMap(HoldReason.init) {
-                    if try keepHeld(bytes, state.stream, position, reason, in: transaction) {
+                    if try keepHeld(envelope, stream, position, reason, &outcome, in: transaction) {
                         held += 1
-                        outcome.held.append(
-                            HeldPosition(stream: state.stream, position: position, reason: reason))
+                        outcome.held.append(HeldPosition(stream: stream, position: position, reason: reason))
                     }
                 } else {
                     if let code = refused[position] {
-                        outcome.takenBack.append(TakenBack(stream: state.stream, position: position, code: code))
+                        outcome.takenBack.append(TakenBack(stream: stream, position: position, code: code))
                     }
-                    try decided(bytes, refused[position], in: transaction)
+                    try conclude(
+                        envelope, StreamPosition(stream: stream, position: position), refused[position], &outcome,
+                        in: transaction)
                 }
                 position += 1
             }
         }
         // Acting on a receipt may have sent something in the same stream.
-        row = try transaction.group.streams.open(state.stream, in: transaction)
+        row = try transaction.group.streams.open(stream, in: transaction)
         row.applied = applied
         row.settled = applied
         row.held += held
-        try Outbox.release(through: applied, of: state.stream, &row, in: transaction)
-        transaction.group.streams.update(state.stream, row)
+        try Outbox.settle(through: applied, bytes, of: stream, &row, in: transaction)
+        try Outbox.trimRefillLog(of: stream, &row, in: transaction)
+    }
+
+    /// A position of this node's is decided: it is counted, acted on, and not refilled when it was refused.
+    func conclude(
+        _ bytes: [UInt8], _ place: StreamPosition, _ code: String?, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        var row = try transaction.group.streams.open(place.stream, in: transaction)
+        if code == nil { row.appliedCount += 1 } else { row.rejectedCount += 1 }
+        transaction.group.streams.update(place.stream, row)
+        if let code { try transaction.put(.takenBack, place.key, Array(code.utf8)) }
+        try decided(bytes, code, &outcome, in: transaction)
     }
 
     /// An envelope of this node's, and why it was refused, if it was.
     func decided(
-        _ bytes: [UInt8], _ code: String?, in transaction: borrowing WriteTransaction
+        _ bytes: [UInt8], _ code: String?, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         guard let envelope = try? EnvelopeCodec.decode(bytes) else {
             throw StoreError(
                 .damaged, "an envelope of table outbox cannot be read", remedy: "restore the store from a backup")
         }
-        guard envelope.header.kind.isForApplication else { return }
+        guard envelope.header.kind.isForApplication else {
+            if code != nil, envelope.header.kind == .outcomesRequest {
+                try outcomesUnknown(envelope, &outcome, in: transaction)
+            } else if code != nil, envelope.header.kind == .refillRequest {
+                try refillUnknown(envelope, &outcome, in: transaction)
+            }
+            return
+        }
         if let code {
             try application.rejected(envelope, code: code, in: transaction)
         } else {
@@ -216,35 +284,28 @@ package struct Inbox: Sendable {
         }
     }
 
+    /// A destination that was put back decides anew what its earlier life had: what that said is not passed on any more.
+    private func forgetReceipts(of peer: NodeID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        for change in try Sessions.streams(in: transaction)
+        where change.id.destination == peer && change.id.origin != node {
+            guard var row = try transaction.group.streams.row(of: change.id, in: transaction) else { continue }
+            row.applied = 0
+            row.rejections = []
+            transaction.group.streams.update(change.id, row)
+        }
+    }
+
     private func adopt(
         _ start: StreamBase, from incarnation: Incarnation, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         var row = try transaction.group.streams.open(start.stream, in: transaction)
         guard start.base > row.last, start.stream.origin != node else { return }
-        // A destination never steps over what it may still get.
-        guard start.stream.destination != node || row.last == 0 || row.isReopened else { return }
-        if start.stream.destination == node {
-            try recordGap(start.stream, after: row.last, through: start.base, in: transaction)
-        }
+        // A destination steps over nothing: what is missing is asked for at its origin, whoever let it go.
+        if start.stream.destination == node { try openGap(start.stream, &row, through: start.base, in: transaction) }
         row.begin(at: start)
         row.receivedFrom = incarnation
         try Outbox.delete(packsOf: start.stream, row.ordinal, in: transaction)
         transaction.group.streams.update(start.stream, row)
-    }
-}
-
-extension Inbox {
-    /// What was applied here in an earlier life and is nowhere any more: kept until a person has seen it.
-    private func recordGap(
-        _ stream: StreamID, after last: UInt64, through base: UInt64, in transaction: borrowing WriteTransaction
-    ) throws(StoreError) {
-        var writer = ByteWriter(capacity: 120)
-        stream.append(to: &writer)
-        writer.append(last + 1)
-        writer.append(base)
-        writer.append(transaction.now.milliseconds)
-        let number = try transaction.nextNumber(MetaKey.gapCount)
-        try transaction.put(.meta, MetaKey.gap(number), writer.bytes)
     }
 }
 
@@ -257,6 +318,7 @@ extension StreamRow {
         baseDigest = start.digest
         applied = start.base
         forwarded = start.base
+        refillBase = start.base
     }
 }
 

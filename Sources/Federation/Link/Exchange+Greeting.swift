@@ -38,9 +38,10 @@ extension Exchange {
         _ random: () -> ID128
     ) throws(FrameFault) -> [ExchangeAction] {
         guard let peer = sessions[number]?.peer, let dialled = sessions[number]?.dialled else { return [] }
-        guard hello.lowest <= Hello.protocolVersion, hello.highest >= Hello.protocolVersion else {
+        guard hello.lowest <= Hello.protocolVersion, hello.highest >= Hello.lowestVersion else {
             throw FrameFault("protocol-version")
         }
+        sessions[number]?.version = min(hello.highest, Hello.protocolVersion)
         for entry in hello.held where !goes(entry.stream, to: peer) { throw FrameFault("hello-wrong-stream") }
         for entry in hello.offered where previousHop(of: entry.stream) != peer {
             throw FrameFault("hello-wrong-stream")
@@ -55,6 +56,14 @@ extension Exchange {
                 + refuse(number, "the store of \(node) is behind what \(peer) has seen: \(proof)")
         case .peer(let proof):
             return refuse(number, "the store of \(peer) is behind what \(node) has seen: \(proof)")
+        }
+        if let before = peers[peer]?.incarnation, before != hello.incarnation {
+            pendingForwarded[before] = nil
+            passingReceipts = passingReceipts.filter { $0.key.destination != peer }
+            for stream in rows.keys where stream.destination == peer && stream.origin != node {
+                rows[stream]?.applied = 0
+                rows[stream]?.rejections = []
+            }
         }
         sessions[number]?.phase = .running
         var actions = resume(hello, number, peer)
@@ -200,7 +209,7 @@ extension Exchange {
         var settled: [StreamPosition] = []
         for (stream, row) in orderedRows {
             if previousHop(of: stream) == peer {
-                let state = ReceiptState(StreamChange(id: stream, row: row))
+                let state = receipt(StreamChange(id: stream, row: row))
                 if state.applied > 0, passingReceipts[stream] == nil { receipts.append(state) }
             }
             if nextHop(of: stream) == peer, row.settled > 0 {
@@ -214,7 +223,7 @@ extension Exchange {
         // A message has an end, a list of streams need not.
         for start in stride(from: 0, to: receipts.count, by: 256) {
             let part = Array(receipts[start..<min(start + 256, receipts.count)])
-            Frame.append(.receipt, LinkCodec.receipts(part)[...], to: &bytes)
+            appendReceipts(part, number, to: &bytes)
         }
         if !settled.isEmpty { Frame.append(.settled, LinkCodec.positions(settled)[...], to: &bytes) }
         return bytes.isEmpty ? [] : [.send(number, bytes)]

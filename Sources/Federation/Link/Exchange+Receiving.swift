@@ -69,15 +69,20 @@ extension Exchange {
                 code: "message-refused", peer: refused.stream.destination,
                 detail: "\(refused.stream), position \(refused.position): \(refused.code)")
         }
-        return refused
-            + outcome.held.map { held in
-                let isHere = held.stream.origin != node
-                let detail = "\(held.stream), position \(held.position): \(held.reason.rawValue)"
-                return .note(
-                    code: isHere ? "message-held" : "message-held-there",
-                    peer: isHere ? held.stream.origin : held.stream.destination,
-                    detail: isHere ? "\(detail); ekc quarantine list" : detail)
-            }
+        let lost = outcome.lost.map { lost in
+            ExchangeAction.note(
+                code: "gap-lost", peer: lost.stream.origin,
+                detail: "\(lost.stream): \(lost.first) to \(lost.last) are not there any more")
+        }
+        let held = outcome.held.map { held in
+            let isHere = held.stream.origin != node
+            let detail = "\(held.stream), position \(held.position): \(held.reason.rawValue)"
+            return ExchangeAction.note(
+                code: isHere ? "message-held" : "message-held-there",
+                peer: isHere ? held.stream.origin : held.stream.destination,
+                detail: isHere ? "\(detail); ekc quarantine list" : detail)
+        }
+        return refused + lost + held
     }
 
     /// No room for these: what was sent beyond the last durable one must be sent again, once there is credit. A room that
@@ -143,11 +148,13 @@ extension Exchange {
                 guard state.applied <= row.last || state.stream.incarnation != incarnation else {
                     throw FrameFault("receipt-beyond-sent")
                 }
-                let pending = pendingReceipts[state.stream]?.applied ?? row.base
-                if min(state.applied, row.last) > pending { pendingReceipts[state.stream] = state }
+                let pending = pendingReceipts[state.stream]
+                let isNews = min(state.applied, row.last) > pending?.applied ?? row.base
+                let isSafer = state.tally?.safe ?? 0 > max(row.safe, pending?.tally?.safe ?? 0)
+                if isNews || isSafer { pendingReceipts[state.stream] = state }
+                compare(state)
                 continue
             }
-            guard state.applied >= passingReceipts[state.stream]?.applied ?? 0 else { continue }
             if passingReceipts[state.stream] != nil || passingReceipts.count < Exchange.mostPassingReceipts {
                 passingReceipts[state.stream] = state
             }
@@ -158,7 +165,7 @@ extension Exchange {
         }
         var actions: [ExchangeAction] = forwards.keys.sorted().map { back in
             var bytes: [UInt8] = []
-            Frame.append(.receipt, LinkCodec.receipts(forwards[back] ?? [])[...], to: &bytes)
+            appendReceipts(forwards[back] ?? [], back, to: &bytes)
             return .send(back, bytes)
         }
         actions += submitReceipts()
@@ -179,7 +186,11 @@ extension Exchange {
 
     /// What one commit has not settled of the receipts in work is next.
     mutating func settleRest() {
-        for state in receiptsInWork where state.stream.origin == node && pendingReceipts[state.stream] == nil {
+        // Of an earlier life the destination is asked: its answer goes on.
+        for state in receiptsInWork
+        where state.stream.origin == node && state.stream.incarnation == incarnation
+            && pendingReceipts[state.stream] == nil
+        {
             guard let row = rows[state.stream], row.base < min(state.applied, row.last) else { continue }
             pendingReceipts[state.stream] = state
         }
@@ -204,18 +215,17 @@ extension Exchange {
         guard let session = sessions[number], let life = session.incarnation else { return [] }
         let ahead = bases.filter {
             previousHop(of: $0.stream) == session.peer && $0.base > rows[$0.stream]?.last ?? 0
-                && ($0.stream.destination != node || rows[$0.stream]?.isReopened ?? true)
         }
         guard !ahead.isEmpty else { return [] }
         for start in ahead {
             sessions[number]?.pending.removeAll { $0.header.stream == start.stream }
             sessions[number]?.expected[start.stream] = start.base + 1
         }
-        // Decided in an earlier life of this store, and not there any more: said, not hidden.
+        // Decided in an earlier life of this store, mostly: its origin is asked for them.
         let gaps = ahead.filter { $0.stream.destination == node }
         return gaps.map { start in
-            let lost = (rows[start.stream]?.last ?? 0) + 1
-            return .note(code: "gap-lost", peer: session.peer, detail: "\(start.stream): \(lost) to \(start.base)")
+            let first = (rows[start.stream]?.last ?? 0) + 1
+            return .note(code: "gap", peer: start.stream.origin, detail: "\(start.stream): \(first) to \(start.base)")
         } + [.submit(.adopt(ahead, from: life), .bookkeeping)]
     }
 }

@@ -32,6 +32,10 @@ package struct Exchange: Sendable {
     var bookkeepingInWork = false
     /// False while envelopes of others find no room here.
     package internal(set) var mayRelay = true
+    /// What destinations have counted of this node's streams, newest only.
+    var tallies: [StreamID: ReceiptState] = [:]
+    /// Streams of which the counts do not agree, and how.
+    package internal(set) var unbalanced: [StreamID: String] = [:]
     /// Rooms that are full: what goes there is not taken from others.
     var closedRooms: Set<Room> = []
     /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
@@ -173,7 +177,9 @@ package struct Exchange: Sendable {
         var receipts: [SessionNumber: [ReceiptState]] = [:]
         var settled: [SessionNumber: [StreamPosition]] = [:]
         var pumps: Set<SessionNumber> = []
+        var actions: [ExchangeAction] = []
         for change in changes {
+            actions += balance(change)
             let old = rows[change.id]
             rows[change.id] = change.row
             for (number, session) in sessions where session.phase == .running && goes(change.id, to: session.peer) {
@@ -193,15 +199,16 @@ package struct Exchange: Sendable {
             if change.row.last != old?.last ?? 0 || hasRoomAgain {
                 acks[number, default: []].append(ack(change.id, change.row))
             }
-            if change.id.destination == node, change.row.applied != old?.applied ?? 0 {
-                receipts[number, default: []].append(ReceiptState(change))
+            if change.id.destination == node,
+                change.row.applied != old?.applied ?? 0 || old.map({ Tally($0) }) != Tally(change.row)
+            {
+                receipts[number, default: []].append(receipt(change))
             }
         }
-        var actions: [ExchangeAction] = []
         for number in Set(acks.keys).union(receipts.keys).union(settled.keys).sorted() {
             var bytes: [UInt8] = []
             if let acks = acks[number] { Frame.append(.ack, LinkCodec.acks(acks)[...], to: &bytes) }
-            if let states = receipts[number] { Frame.append(.receipt, LinkCodec.receipts(states)[...], to: &bytes) }
+            if let states = receipts[number] { appendReceipts(states, number, to: &bytes) }
             if let done = settled[number] { Frame.append(.settled, LinkCodec.positions(done)[...], to: &bytes) }
             actions.append(.send(number, bytes))
         }
@@ -285,7 +292,11 @@ package struct Exchange: Sendable {
                 return submitReceived(number)
             case .ack: return try acknowledged(try FrameFault.decoding(message.bytes, LinkCodec.acks), number)
             case .receipt:
-                return try receiptsArrived(try FrameFault.decoding(message.bytes, LinkCodec.receipts), number)
+                let version = session.version
+                let states = try FrameFault.decoding(message.bytes) { bytes throws(WireError) in
+                    try LinkCodec.receipts(bytes, version: version)
+                }
+                return try receiptsArrived(states, number)
             case .settled:
                 return settledArrived(try FrameFault.decoding(message.bytes, LinkCodec.positions), number)
             case .offer: return offered(try FrameFault.decoding(message.bytes, LinkCodec.bases), number)
@@ -342,9 +353,19 @@ package struct Exchange: Sendable {
     }
 }
 
-extension ReceiptState {
-    init(_ change: StreamChange) {
-        self.init(stream: change.id, applied: change.row.applied, rejections: change.row.rejections)
+extension Exchange {
+    /// What is known of a stream's end: with the tally, when that is here.
+    func receipt(_ change: StreamChange) -> ReceiptState {
+        let hasTally = change.id.destination == node && change.row.isCounted
+        let applied = change.row.missingFrom > 0 ? change.row.missingFrom - 1 : change.row.applied
+        return ReceiptState(
+            stream: change.id, applied: applied, rejections: change.row.rejections,
+            tally: hasTally ? Tally(change.row) : nil)
+    }
+
+    func appendReceipts(_ states: [ReceiptState], _ number: SessionNumber, to bytes: inout [UInt8]) {
+        let version = sessions[number]?.version ?? 1
+        Frame.append(.receipt, LinkCodec.receipts(states, version: version)[...], to: &bytes)
     }
 }
 

@@ -7,6 +7,8 @@ struct Session: Sendable {
     var refusal: String?
     /// The life of the peer's store, once it has said hello.
     var incarnation: Incarnation?
+    /// Of the protocol: the highest that both ends speak.
+    var version: UInt16 = 1
 
     // Sending
     var sending: [StreamID: Sending] = [:]

@@ -13,10 +13,17 @@ package struct MessageKind: RawRepresentable, Sendable, Hashable {
 
     package static let receipt = MessageKind(1)
     package static let topology = MessageKind(2)
+    /// A destination asks an origin for what it knows nothing of any more.
+    package static let refillRequest = MessageKind(3)
+    /// An origin that was put back asks a destination what became of its earlier life's messages, and is told.
+    package static let outcomesRequest = MessageKind(4)
+    package static let outcomes = MessageKind(5)
     package static let escalation = MessageKind(16)
     package static let answer = MessageKind(17)
     package static let returned = MessageKind(18)
     package static let status = MessageKind(19)
+    /// What was asked for: an envelope inside another.
+    package static let refill = MessageKind(20)
     package static let entry = MessageKind(32)
     /// Counted where it arrives and nothing else: for the test of a link and for measurements.
     package static let probe = MessageKind(48)
@@ -28,6 +35,8 @@ extension MessageKind: CustomStringConvertible {
     private static let names: [MessageKind: String] = [
         .receipt: "receipt", .topology: "topology", .escalation: "escalation", .answer: "answer",
         .returned: "returned", .status: "status", .entry: "entry", .probe: "probe",
+        .refillRequest: "refill-request", .refill: "refill", .outcomesRequest: "outcomes-request",
+        .outcomes: "outcomes",
     ]
 
     package var description: String { MessageKind.names[self] ?? "kind-\(rawValue)" }

@@ -1,7 +1,7 @@
 /// Accepts messages of this node: a position is minted and the envelope kept in the transaction that accepts it.
 package struct Outbox: Sender {
     private let node: NodeID
-    private let incarnation: Incarnation
+    let incarnation: Incarnation
     private let topologyVersion: @Sendable () -> UInt64
 
     package init(node: NodeID, incarnation: Incarnation, topologyVersion: @escaping @Sendable () -> UInt64) {
@@ -21,13 +21,18 @@ package struct Outbox: Sender {
             stream: stream, position: row.last + 1, kind: kind, id: id, created: transaction.now,
             topologyVersion: topologyVersion(), extensions: HeaderExtension.understandsHolding.encoded)
         let bytes = EnvelopeCodec.encode(Envelope(header: header, body: body))
-        guard bytes.count <= EnvelopeCodec.maximumBytes else {
+        // One that is refilled travels inside another.
+        let most = EnvelopeCodec.maximumBytes - (kind == .refill ? 0 : Outbox.refillMargin)
+        guard bytes.count <= most else {
             throw StoreError(
-                .tooLarge, "an envelope of \(bytes.count) bytes; at most \(EnvelopeCodec.maximumBytes) can travel",
+                .tooLarge, "an envelope of \(bytes.count) bytes; at most \(most) can travel",
                 remedy: "shorten the history or the text")
         }
         Outbox.keep(bytes, as: stream, &row, in: transaction)
     }
+
+    /// What a message around an envelope takes.
+    static let refillMargin = 1024
 
     /// Keeps the envelope as the stream's next one.
     static func keep(
@@ -40,8 +45,8 @@ package struct Outbox: Sender {
         transaction.group.streams.append(bytes, to: stream, digestBefore: before)
     }
 
-    /// Lets go of everything at or below a position, and moves the stream's base there. Whole packs are deleted; a pack
-    /// that holds more stays until its last envelope may go.
+    /// At a relay: lets go of everything at or below a position, and moves the stream's base there. Whole packs are
+    /// deleted; a pack that holds more stays until its last envelope may go.
     static func release(
         through position: UInt64, of stream: StreamID, _ row: inout StreamRow,
         in transaction: borrowing WriteTransaction
@@ -50,25 +55,99 @@ package struct Outbox: Sender {
         let through = min(position, row.last)
         row.baseDigest = try digest(through: through, of: row, in: transaction)
         row.base = through
+        row.refillBase = through
         try delete(packsOf: stream, row.ordinal, in: transaction) { $0.last <= through }
         transaction.group.streams.update(stream, row)
+    }
+
+    /// At the origin: what is at or below is decided. It takes no room any more and is kept to be refilled.
+    /// - Parameter bytes: of the packs that are decided whole.
+    static func settle(
+        through position: UInt64, _ bytes: Int, of stream: StreamID, _ row: inout StreamRow,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        row.baseDigest = try digest(through: position, of: row, in: transaction)
+        row.base = position
+        transaction.group.streams.update(stream, row)
+        transaction.group.streams.toRefillLog(bytes, of: stream)
+    }
+
+    /// Deletes from the refill log what its destination has inside a backup, and the oldest of what is too much.
+    static func trimRefillLog(
+        of stream: StreamID, _ row: inout StreamRow, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let safe = min(row.safe, row.base)
+        let excess = transaction.group.rooms.refillExcess(Room(stream))
+        var gone: [PackOutline] = []
+        var bytes = 0
+        if safe > row.refillBase || excess > 0 {
+            let base = row.base
+            try eachOutline(of: row.ordinal, in: transaction) { pack in
+                guard pack.last <= base, pack.last <= safe || bytes < excess else { return false }
+                gone.append(pack)
+                bytes += pack.roomBytes
+                return true
+            }
+        }
+        for pack in gone { try transaction.delete(.outbox, pack.key) }
+        if let last = gone.last?.last {
+            transaction.group.streams.fromRefillLog(bytes, of: stream)
+            row.refillBase = last
+            try forgetTakenBack(stream, through: last, in: transaction)
+        }
+        transaction.group.streams.update(stream, row)
+    }
+
+    private static func forgetTakenBack(
+        _ stream: StreamID, through position: UInt64, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let first = StreamPosition(stream: stream, position: 0).key
+        let end = StreamPosition(stream: stream, position: position).key
+        var keys: [[UInt8]] = []
+        try transaction.scan(.takenBack, from: first) { key, _ in
+            let key = Array(key)
+            guard key.starts(with: first.dropLast(8)), key.lexicographicallyPrecedes(end) || key == end else {
+                return false
+            }
+            keys.append(key)
+            return true
+        }
+        for key in keys { try transaction.delete(.takenBack, key) }
     }
 
     /// Deletes packs of a stream, from the first on, as long as `condition` holds.
     static func delete(
         packsOf stream: StreamID, _ ordinal: UInt32, in transaction: borrowing WriteTransaction,
-        while condition: (Pack) -> Bool = { _ in true }
+        while condition: (PackOutline) -> Bool = { _ in true }
     ) throws(StoreError) {
-        var gone: [(key: [UInt8], bytes: Int)] = []
-        try eachPack(of: ordinal, from: 0, in: transaction) { key, pack in
+        var gone: [PackOutline] = []
+        try eachOutline(of: ordinal, in: transaction) { pack in
             guard condition(pack) else { return false }
-            gone.append((key, pack.roomBytes))
+            gone.append(pack)
             return true
         }
-        for (key, bytes) in gone {
-            try transaction.delete(.outbox, key)
-            transaction.group.streams.released(bytes, of: stream)
+        for pack in gone {
+            try transaction.delete(.outbox, pack.key)
+            transaction.group.streams.released(pack.roomBytes, of: stream)
         }
+    }
+
+    /// Walks the stream's packs from the first, without their envelopes, until `body` says false.
+    static func eachOutline<Transaction: Readable & ~Copyable>(
+        of ordinal: UInt32, in transaction: borrowing Transaction, _ body: (PackOutline) -> Bool
+    ) throws(StoreError) {
+        let prefix = Pack.key(ordinal, 0).prefix(4)
+        var isDamaged = false
+        try transaction.scan(.outbox, from: Pack.key(ordinal, 0)) { key, value in
+            let key = Array(key)
+            guard key.starts(with: prefix) else { return false }
+            guard let outline = PackOutline(key: key, value: value) else {
+                isDamaged = true
+                return false
+            }
+            return body(outline)
+        }
+        if isDamaged { throw StoreError.missing(0, ordinal) }
     }
 
     /// The running digest through a position between the row's base and its last.

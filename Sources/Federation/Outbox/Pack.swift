@@ -1,3 +1,28 @@
+/// What a pack holds, without its envelopes.
+package struct PackOutline: Sendable, Hashable {
+    package var key: [UInt8]
+    package var ordinal: UInt32
+    package var first: UInt64
+    package var last: UInt64
+    /// What it counts for in its room.
+    package var roomBytes: Int
+
+    /// Nil when it is no pack.
+    init?(key: [UInt8], value: RawSpan) {
+        var reader = ByteReader(key)
+        guard value.byteCount >= Pack.headBytes, let ordinal = try? reader.number(UInt32.self),
+            let first = try? reader.number(UInt64.self)
+        else { return nil }
+        let count = value.unsafeLoadUnaligned(fromByteOffset: Pack.headBytes - 2, as: UInt16.self).bigEndian
+        guard count > 0 else { return nil }
+        self.key = key
+        self.ordinal = ordinal
+        self.first = first
+        last = first + UInt64(count) - 1
+        roomBytes = value.byteCount - Pack.headBytes
+    }
+}
+
 /// Up to 16 envelopes or 64 KiB of one stream in one value of table `outbox`: contiguous bytes cost a commit less than
 /// many values do. A pack never waits to fill: what one commit group holds is packed.
 ///

@@ -25,18 +25,23 @@ package final class RoomLedger: @unchecked Sendable {
     package struct Limits: Sendable {
         package var count: Int
         package var bytes: Int
+        /// What is kept, beyond that, of what its destination has decided: the refill log.
+        package var refillBytes: Int
 
         package static let usual = Limits(count: 65_536, bytes: 512 << 20)
 
-        package init(count: Int, bytes: Int) {
+        package init(count: Int, bytes: Int, refillBytes: Int = 64 << 20) {
             self.count = count
             self.bytes = bytes
+            self.refillBytes = refillBytes
         }
     }
 
     package struct Use: Sendable, Hashable {
         package var count = 0
         package var bytes = 0
+        /// In the refill log: no part of what the room may hold.
+        package var refill = 0
     }
 
     /// Hundredths at which a room is closed for payload of others, and at which it is open again. What is in the lane of
@@ -56,27 +61,31 @@ package final class RoomLedger: @unchecked Sendable {
         limits: Limits, in transaction: borrowing Transaction
     ) throws(StoreError) {
         self.limits = limits
-        var bytes: [UInt32: Int] = [:]
+        let streams = try Sessions.streams(in: transaction)
+        let places = Dictionary(
+            streams.map { ($0.row.ordinal, (room: Room($0.id), base: $0.row.base)) },
+            uniquingKeysWith: { first, _ in first })
+        for change in streams { add(Room(change.id), count: Int(clamping: change.row.last - change.row.base)) }
         try transaction.scan(.outbox, from: []) { key, value in
-            var reader = ByteReader(Array(key))
-            if let ordinal = try? reader.number(UInt32.self) {
-                bytes[ordinal, default: 0] += value.byteCount - Pack.headBytes
+            guard let pack = PackOutline(key: Array(key), value: value), let place = places[pack.ordinal] else {
+                return true
             }
+            let isDecided = pack.last <= place.base
+            add(place.room, bytes: isDecided ? 0 : pack.roomBytes, refill: isDecided ? pack.roomBytes : 0)
             return true
-        }
-        for change in try Sessions.streams(in: transaction) {
-            add(
-                Room(change.id), count: Int(clamping: change.row.last - change.row.base),
-                bytes: bytes[change.row.ordinal] ?? 0)
         }
         settle()
     }
 
-    func add(_ room: Room, count: Int = 0, bytes: Int = 0) {
+    func add(_ room: Room, count: Int = 0, bytes: Int = 0, refill: Int = 0) {
         guard room.destination != .everyone else { return }
         uses[room, default: Use()].count += count
         uses[room, default: Use()].bytes += bytes
+        uses[room, default: Use()].refill += refill
     }
+
+    /// Bytes of the refill log beyond what it may have.
+    func refillExcess(_ room: Room) -> Int { max(0, (uses[room]?.refill ?? 0) - limits.refillBytes) }
 
     /// Hundredths of the room in use, by number or by bytes, whichever is more.
     func share(_ room: Room) -> Int {

@@ -27,16 +27,36 @@ package struct StreamRow: Sendable, Hashable {
     package var rejections: [RejectedPosition] = []
     /// The origin has acted on every receipt through here.
     package var settled: UInt64 = 0
-    /// The store was opened as a new incarnation since `last` came: what the sender no longer has is a gap, and said so.
+    /// The store was opened as a new incarnation since `last` came. Kept for release 0.1.0, which goes by it.
     package var isReopened = false
     /// Positions that the destination keeps undecided: at the destination rows of table `quarantine`, at the origin of
     /// table `held`.
     package var held: UInt32 = 0
+    /// At the origin: nothing at or below is kept in the refill log any more. Elsewhere `base`.
+    package var refillBase: UInt64 = 0
+    /// Through here the destination has it inside a verified backup: at the destination as it knows, at the origin as it
+    /// was told.
+    package var safe: UInt64 = 0
+    /// What was decided, at either end: positions applied, refused, and gone for good.
+    package var appliedCount: UInt64 = 0
+    package var rejectedCount: UInt64 = 0
+    package var lostCount: UInt64 = 0
+    /// At the destination: positions that an earlier life has decided, and that are being refilled.
+    package var missing: UInt64 = 0
+    /// The first of them; 0: none. What is above has no receipt before it.
+    package var missingFrom: UInt64 = 0
+    /// False when release 0.1.0 has counted a part of it, which counted nothing.
+    package var isCounted = true
 
     package init(ordinal: UInt32) { self.ordinal = ordinal }
 }
 
 extension StreamRow {
+    /// Positions decided that no count accounts for: 0, or conservation is broken. At either end of a stream.
+    package var imbalance: Int64 {
+        Int64(clamping: base) - Int64(clamping: appliedCount + rejectedCount + lostCount + missing + UInt64(held))
+    }
+
     /// Exceptions of one stream that wait for its origin or for a person: with so many, no more of it is taken.
     static let mostExceptions = 1000
 
@@ -76,6 +96,10 @@ extension StreamRow {
         }
         // What came later stands behind what release 0.1.0 reads.
         writer.append(held)
+        for number in [refillBase, safe, appliedCount, rejectedCount, lostCount, missing, missingFrom] {
+            writer.append(number)
+        }
+        writer.append(UInt8(isCounted ? 1 : 0))
         return writer.bytes
     }
 
@@ -100,7 +124,20 @@ extension StreamRow {
             rejections.append(
                 RejectedPosition(position: try reader.number(UInt64.self), code: try reader.shortText()))
         }
-        held = reader.isAtEnd ? 0 : try reader.number(UInt32.self)
+        guard !reader.isAtEnd else {
+            // As release 0.1.0 left it: nothing is kept below the base, and what was refused was not counted.
+            (refillBase, appliedCount, isCounted) = (base, base, base == 0)
+            return
+        }
+        held = try reader.number(UInt32.self)
+        refillBase = try reader.number(UInt64.self)
+        safe = try reader.number(UInt64.self)
+        appliedCount = try reader.number(UInt64.self)
+        rejectedCount = try reader.number(UInt64.self)
+        lostCount = try reader.number(UInt64.self)
+        missing = try reader.number(UInt64.self)
+        missingFrom = try reader.number(UInt64.self)
+        isCounted = try reader.number(UInt8.self) == 1
     }
 }
 

@@ -12,7 +12,7 @@ final class StreamStage {
         case opened
         case row(Int, StreamRow, changed: Bool)
         case appended(Int)
-        case room(Room, count: Int, bytes: Int)
+        case room(Room, count: Int, bytes: Int, refill: Int)
     }
 
     private var entries: [Entry] = []
@@ -37,7 +37,8 @@ final class StreamStage {
                 let pack = entries[place].packs.count - 1
                 entries[place].packs[pack].removeLast()
                 if entries[place].packs[pack].count == 0 { entries[place].packs.removeLast() }
-            case .room(let room, let count, let bytes): rooms.add(room, count: -count, bytes: -bytes)
+            case .room(let room, let count, let bytes, let refill):
+                rooms.add(room, count: -count, bytes: -bytes, refill: -refill)
             }
         }
     }
@@ -92,9 +93,15 @@ final class StreamStage {
     /// Packs of the stream were deleted from the table.
     func released(_ bytes: Int, of id: StreamID) { use(id, bytes: -bytes) }
 
-    private func use(_ id: StreamID, count: Int = 0, bytes: Int = 0) {
-        rooms.add(Room(id), count: count, bytes: bytes)
-        journal.append(.room(Room(id), count: count, bytes: bytes))
+    /// Whole packs of the stream are decided, and stay to be refilled.
+    func toRefillLog(_ bytes: Int, of id: StreamID) { use(id, bytes: -bytes, refill: bytes) }
+
+    /// They were deleted from the table.
+    func fromRefillLog(_ bytes: Int, of id: StreamID) { use(id, refill: -bytes) }
+
+    private func use(_ id: StreamID, count: Int = 0, bytes: Int = 0, refill: Int = 0) {
+        rooms.add(Room(id), count: count, bytes: bytes, refill: refill)
+        journal.append(.room(Room(id), count: count, bytes: bytes, refill: refill))
     }
 
     /// Writes packs and changed rows. Returns the rows that changed, for whoever follows the streams.

@@ -34,8 +34,8 @@ extension FederationNode {
         var last: UInt64 = 0
         var count = 0
         while true {
-            let part = try store.write(.essential) { [inbox, outbox, last] transaction in
-                try inbox.releaseParked(after: last, telling: outbox, in: transaction)
+            let part = try store.write(.essential) { [inbox, last] transaction in
+                try inbox.releaseParked(after: last, in: transaction)
             }
             if part.count == 0 { return count }
             count += part.count

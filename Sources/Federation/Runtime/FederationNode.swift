@@ -57,7 +57,7 @@ package final class FederationNode: Sendable {
             node: id, topology: topology, context: context, log: log)
         do {
             let inbox = Inbox(
-                node: id, application: application(id, inForce, outbox),
+                node: id, application: application(id, inForce, outbox), sender: outbox,
                 attempts: try FileAttempts(folder.attemptsFile),
                 topologyVersion: version)
             let loop = try LinkLoop(configuration, store: store, inbox: inbox)

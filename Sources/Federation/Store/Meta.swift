@@ -4,7 +4,7 @@ extension Table {
     package static let streams = Table("streams")
 
     /// The exchange's own tables.
-    package static let exchange: [Table] = [.meta, .outbox, .streams, .quarantine, .held]
+    package static let exchange: [Table] = [.meta, .outbox, .streams, .quarantine, .held, .gaps, .takenBack, .refusals]
 }
 
 /// Keys of table `meta`.

@@ -15,16 +15,18 @@ package enum NewIncarnation {
     /// - Parameters:
     ///   - reason: in the administrator's words; kept.
     ///   - actor: the administrator's uid; kept.
+    ///   - isBackup: it was never run since it was copied: everything in it has been within the sight of peers, and
+    ///     nothing is accepted anew.
     /// - Precondition: no daemon has the store open.
     package static func open(
         _ engine: any StorageEngine, node: NodeID, as incarnation: Incarnation, reason: String, actor: UInt32,
-        now: Timestamp
+        now: Timestamp, isBackup: Bool = false
     ) throws(StoreError) -> Outcome {
         // Counts as a start: where peers have accepted this store since, nothing needs to be accepted anew.
         let parent = try Startup.run(on: engine, newIncarnation: incarnation, now: now)
         var reminted = 0
         let job = WriteJob(.essential) { transaction in
-            reminted = try remint(node, from: parent, to: incarnation, in: transaction)
+            reminted = try remint(node, from: parent, to: incarnation, isBackup: isBackup, in: transaction)
             try forgetPeers(in: transaction)
             var writer = ByteWriter(capacity: 16)
             writer.append(incarnation.bits)
@@ -41,7 +43,7 @@ package enum NewIncarnation {
     }
 
     private static func remint(
-        _ node: NodeID, from parent: Incarnation, to incarnation: Incarnation,
+        _ node: NodeID, from parent: Incarnation, to incarnation: Incarnation, isBackup: Bool,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) -> Int {
         let outbox = Outbox(node: node, incarnation: incarnation, topologyVersion: { 0 })
@@ -50,7 +52,7 @@ package enum NewIncarnation {
             guard var row = try transaction.group.streams.row(of: change.id, in: transaction) else { continue }
             row.isReopened = change.id.origin != node
             transaction.group.streams.update(change.id, row)
-            guard change.id.origin == node, change.id.incarnation == parent else { continue }
+            guard !isBackup, change.id.origin == node, change.id.incarnation == parent else { continue }
             let kept = max(row.startBase, row.base)
             guard row.last > kept else { continue }
             for envelope in try cut(change.id, &row, after: kept, in: transaction) {

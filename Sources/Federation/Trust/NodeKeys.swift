@@ -14,6 +14,8 @@ package struct NodeSettings: TrustRecord, Equatable {
     /// Envelopes and bytes that may wait for one destination in one lane; absent: 65,536 and 512 MiB.
     package var laneQuotaCount: Int?
     package var laneQuotaBytes: Int?
+    /// Bytes kept, for each destination's lane, of what is decided there, until it is inside a backup; absent: 64 MiB.
+    package var refillBytes: Int?
     /// Ports on loopback of the operators' and the channels' listener; absent: 7411 and 7412, 0: any that is free.
     package var operatorsPort: UInt16?
     package var publicPort: UInt16?
@@ -38,6 +40,7 @@ extension NodeSettings {
         limits.reserve = reserveBytes ?? limits.reserve
         limits.rooms.count = laneQuotaCount ?? limits.rooms.count
         limits.rooms.bytes = laneQuotaBytes ?? limits.rooms.bytes
+        limits.rooms.refillBytes = refillBytes ?? limits.rooms.refillBytes
         return limits
     }
 }

@@ -25,9 +25,11 @@ package struct Hello: Sendable, Hashable {
         package var to: Incarnation?
     }
 
-    package static let protocolVersion: UInt16 = 1
+    /// 2: receipts carry a tally.
+    package static let protocolVersion: UInt16 = 2
+    package static let lowestVersion: UInt16 = 1
 
-    package var lowest = Hello.protocolVersion
+    package var lowest = Hello.lowestVersion
     package var highest = Hello.protocolVersion
     package var topologyVersion: UInt64
     package var incarnation: Incarnation
@@ -133,7 +135,8 @@ package enum LinkCodec {
         }
     }
 
-    package static func receipts(_ states: [ReceiptState]) -> [UInt8] {
+    /// - Parameter version: of the session; in version 1 there is no tally.
+    package static func receipts(_ states: [ReceiptState], version: UInt16) -> [UInt8] {
         list(states) { state, writer in
             state.stream.append(to: &writer)
             writer.append(state.applied)
@@ -142,10 +145,13 @@ package enum LinkCodec {
                 writer.append(rejection.position)
                 writer.append(short: rejection.code)
             }
+            guard version >= 2 else { return }
+            writer.append(UInt8(state.tally == nil ? 0 : 1))
+            state.tally?.append(to: &writer)
         }
     }
 
-    package static func receipts(_ bytes: [UInt8]) throws(WireError) -> [ReceiptState] {
+    package static func receipts(_ bytes: [UInt8], version: UInt16) throws(WireError) -> [ReceiptState] {
         try list(bytes) { reader throws(WireError) in
             let stream = try StreamID(from: &reader)
             let applied = try reader.position()
@@ -154,7 +160,10 @@ package enum LinkCodec {
                 rejections.append(
                     RejectedPosition(position: try reader.position(), code: try reader.shortText()))
             }
-            return ReceiptState(stream: stream, applied: applied, rejections: rejections)
+            let hasTally = version >= 2 ? try reader.number(UInt8.self) == 1 : false
+            return ReceiptState(
+                stream: stream, applied: applied, rejections: rejections,
+                tally: hasTally ? try Tally(from: &reader) : nil)
         }
     }
 

@@ -129,8 +129,8 @@ extension AdminAPI {
                 400, "bad-field", "The reason is empty or longer than 255 bytes.", remedy: "Say in a few words why.")
         }
         let actor = actor(request)
-        let row = try node.store.write(.essential) { [inbox = node.inbox, outbox = node.outbox] transaction in
-            let row = try inbox.decide(number, decision, by: actor, why: why, telling: outbox, in: transaction)
+        let row = try node.store.write(.essential) { [inbox = node.inbox] transaction in
+            let row = try inbox.decide(number, decision, by: actor, why: why, in: transaction)
             try Events.note("quarantine-\(row.state.name)", of: "message \(number)", by: actor, in: transaction)
             return row
         }

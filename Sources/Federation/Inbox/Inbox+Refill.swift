@@ -1,0 +1,242 @@
+/// What an earlier life of a destination had decided comes back from its origin, once.
+extension Inbox {
+    /// Positions that one request asks for.
+    static let refillCount: UInt32 = 64
+    /// Bytes that one answer holds, about.
+    static let refillBytes = 512 << 10
+
+    // MARK: At the destination
+
+    /// The previous hop has let go of positions that this store knows nothing of: the lane goes on behind them, and
+    /// their origin is asked.
+    func openGap(
+        _ stream: StreamID, _ row: inout StreamRow, through base: UInt64, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        var gap = GapRow(first: row.last + 1, last: base, at: transaction.now)
+        row.missing += base - row.last
+        if row.missingFrom == 0 { row.missingFrom = gap.first }
+        try ask(stream, &gap, in: transaction)
+    }
+
+    /// Asks for what is missing, a part at a time: the last answer to one request is the reason for the next.
+    private func ask(
+        _ stream: StreamID, _ gap: inout GapRow, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        gap.asked = min(gap.last, gap.next + UInt64(Inbox.refillCount) - 1)
+        try Gaps.put(gap, of: stream, in: transaction)
+        let request = RefillRequest(
+            lane: stream.lane, incarnation: stream.incarnation, first: gap.next,
+            count: UInt32(clamping: gap.asked - gap.next + 1))
+        try sender.send(
+            .refillRequest, id: stream.incarnation.bits, to: stream.origin, body: request.encoded(), in: transaction)
+    }
+
+    /// An origin that runs release 0.1.0 keeps nothing that could be given back.
+    func refillUnknown(
+        _ envelope: Envelope, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        guard let request = try? RefillRequest(decoding: envelope.body.bytes) else { return }
+        let stream = StreamID(
+            origin: envelope.header.stream.destination, incarnation: request.incarnation, destination: node,
+            lane: request.lane)
+        for (_, gap) in try Gaps.list(of: stream, in: transaction) where gap.isOpen && gap.next == request.first {
+            var gap = gap
+            try lose(stream, &gap, through: gap.last, &outcome, in: transaction)
+            try Gaps.put(gap, of: stream, in: transaction)
+            try noteFloor(stream, in: transaction)
+        }
+    }
+
+    /// Positions that no one has any more.
+    private func lose(
+        _ stream: StreamID, _ gap: inout GapRow, through last: UInt64, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let lost = last - gap.next + 1
+        try count(stream, lost, in: transaction) { $0.lostCount += lost }
+        outcome.lost.append(LostPositions(stream: stream, first: gap.next, last: last))
+        gap.lost += lost
+        gap.next = last + 1
+    }
+
+    /// Asks again for whatever is still missing: an origin that was replaced may never have seen the request.
+    package func askAgain(in transaction: borrowing WriteTransaction) throws(StoreError) {
+        for (stream, gap) in try Gaps.list(in: transaction) where gap.isOpen {
+            var gap = gap
+            try ask(stream, &gap, in: transaction)
+        }
+    }
+
+    func refilled(
+        _ message: Envelope, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
+    ) throws {
+        guard let refill = try? Refill(decoding: message.body.bytes) else { throw Rejection("body-invalid") }
+        let stream = StreamID(
+            origin: message.header.stream.origin, incarnation: refill.incarnation, destination: node,
+            lane: refill.lane)
+        // What was asked for twice comes twice.
+        let gaps = try Gaps.list(of: stream, in: transaction).map(\.gap)
+        guard var gap = gaps.first(where: { $0.isOpen && $0.next == refill.position }) else { return }
+        switch refill.what {
+        case .envelope, .held:
+            try take(refill, stream, &outcome, in: transaction)
+            gap.next += 1
+        case .takenBack:
+            try count(stream, in: transaction) { $0.rejectedCount += 1 }
+            gap.next += 1
+        case .void:
+            try count(stream, in: transaction) { $0.appliedCount += 1 }
+            gap.next += 1
+        case .gone: try lose(stream, &gap, through: min(refill.through, gap.last), &outcome, in: transaction)
+        }
+        if gap.isOpen, refill.isLast || gap.next > gap.asked {
+            try ask(stream, &gap, in: transaction)
+        } else {
+            try Gaps.put(gap, of: stream, in: transaction)
+        }
+        try noteFloor(stream, in: transaction)
+    }
+
+    /// What is decided below the first position that is missing may be told.
+    private func noteFloor(_ stream: StreamID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
+        row.missingFrom = try Gaps.list(of: stream, in: transaction).filter { $0.gap.isOpen }.map(\.gap.next).min() ?? 0
+        transaction.group.streams.update(stream, row)
+    }
+
+    private func take(
+        _ refill: Refill, _ stream: StreamID, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
+    ) throws {
+        var reader = ByteReader(refill.envelope)
+        guard let header = try? EnvelopeCodec.decodeHeader(&reader), header.stream == stream,
+            header.position == refill.position, header.kind != .refill
+        else { throw Rejection("body-invalid") }
+        let item = ReceivedBatch.Item(header: header, bytes: refill.envelope)
+        let verdict = try attempt(item, &outcome, in: transaction)
+        if refill.what == .held { try tell(verdict, of: header, in: transaction) }
+        switch verdict {
+        case .applied: try count(stream, in: transaction) { $0.appliedCount += 1 }
+        case .rejected(let code):
+            // Its origin may know it as applied, by an earlier life of this store: a person should know of it.
+            outcome.takenBack.append(TakenBack(stream: stream, position: refill.position, code: "refill-\(code)"))
+            try noteRefusal(stream, refill.position, code, in: transaction)
+            try count(stream, in: transaction) { row in
+                row.rejectedCount += 1
+                row.rejections.append(RejectedPosition(position: refill.position, code: code))
+            }
+        case .held(let reason, let tries):
+            try noteRefusal(stream, refill.position, reason.rawValue, in: transaction)
+            let stays = try hold(item, reason, tries: tries, &outcome, in: transaction)
+            try count(stream, in: transaction) { row in
+                if stays { row.held += 1 } else { row.rejectedCount += 1 }
+                row.rejections.append(RejectedPosition(position: refill.position, code: reason.rawValue))
+            }
+        }
+    }
+
+    /// The origin has counted it as held: it hears what became of it, unless it is held again.
+    private func tell(
+        _ verdict: Verdict, of header: EnvelopeHeader, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let outcome: HoldOutcome
+        switch verdict {
+        case .applied: outcome = .applied
+        case .rejected(let code): outcome = .rejected(code)
+        case .held: return
+        }
+        try sender.send(
+            .receipt, id: header.id, to: header.stream.origin, body: OutcomeBody(header, outcome).encoded(),
+            in: transaction)
+    }
+
+    /// Changes the counts of a stream, by positions that are not missing any more.
+    private func count(
+        _ stream: StreamID, _ positions: UInt64 = 1, in transaction: borrowing WriteTransaction,
+        _ change: (inout StreamRow) -> Void
+    ) throws(StoreError) {
+        guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
+        row.missing -= min(row.missing, positions)
+        change(&row)
+        transaction.group.streams.update(stream, row)
+    }
+
+    // MARK: At the origin
+
+    /// Gives back what a destination asks for, as far as it is kept.
+    func refill(_ message: Envelope, in transaction: borrowing WriteTransaction) throws {
+        guard let request = try? RefillRequest(decoding: message.body.bytes), request.first > 0, request.count > 0
+        else {
+            throw Rejection("body-invalid")
+        }
+        let destination = message.header.stream.origin
+        let stream = StreamID(
+            origin: node, incarnation: request.incarnation, destination: destination, lane: request.lane)
+        let wanted = request.first + UInt64(min(request.count, Inbox.refillCount)) - 1
+        guard let row = try transaction.group.streams.row(of: stream, in: transaction) else {
+            return try give(
+                Refill(.gone, of: stream, request.first, through: wanted, isLast: true), to: destination,
+                in: transaction)
+        }
+        // What this store itself has forgotten, because it was put back, is gone too.
+        let through = min(wanted, row.last)
+        var next = request.first
+        if next <= row.refillBase {
+            let gone = min(row.refillBase, wanted)
+            try give(
+                Refill(.gone, of: stream, next, through: gone, isLast: gone == wanted), to: destination,
+                in: transaction)
+            next = gone + 1
+        }
+        var bytes = 0
+        while next <= through {
+            guard let pack = try Outbox.pack(holding: next, of: row.ordinal, in: transaction) else {
+                throw StoreError.missing(next, row.ordinal)
+            }
+            while next <= min(through, pack.last) {
+                let isTakenBack =
+                    try transaction.get(.takenBack, StreamPosition(stream: stream, position: next).key) != nil
+                let envelope = isTakenBack ? [] : Array(pack.envelope(at: next))
+                bytes += envelope.count
+                let isLast = next == wanted || bytes >= Inbox.refillBytes
+                var what = isTakenBack ? .takenBack : Inbox.what(envelope)
+                if what == .envelope,
+                    try transaction.get(.held, StreamPosition(stream: stream, position: next).key) != nil
+                {
+                    what = .held
+                }
+                try give(
+                    Refill(
+                        what, of: stream, next, envelope: [.envelope, .held].contains(what) ? envelope : [],
+                        isLast: isLast),
+                    to: destination, in: transaction)
+                if [.envelope, .held].contains(what), let opened = try? EnvelopeCodec.decode(envelope),
+                    opened.header.kind.isForApplication
+                {
+                    try application.refilled(opened, in: transaction)
+                }
+                if isLast { return }
+                next += 1
+            }
+        }
+        if next <= wanted {
+            try give(
+                Refill(.gone, of: stream, next, through: wanted, isLast: true), to: destination, in: transaction)
+        }
+    }
+
+    private static func what(_ envelope: [UInt8]) -> Refill.What {
+        var reader = ByteReader(envelope)
+        if let header = try? EnvelopeCodec.decodeHeader(&reader), header.kind == .refill { return .void }
+        // One that release 0.1.0 took at its largest does not fit into another.
+        return envelope.count > EnvelopeCodec.maximumBytes - Outbox.refillMargin ? .gone : .envelope
+    }
+
+    private func give(
+        _ refill: Refill, to destination: NodeID, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        try sender.send(
+            .refill, id: ID128(high: refill.incarnation.bits.high, low: refill.position), to: destination,
+            body: refill.encoded(), in: transaction)
+    }
+}

@@ -1,0 +1,45 @@
+/// Conservation: what was enqueued is applied, refused, held, gone or in flight, at each end by itself and between the
+/// two. A difference of one is an alarm.
+extension Exchange {
+    /// Looks at the counts of a stream that begins or ends here.
+    /// - Returns: an alarm, once for each stream until it is in order again.
+    mutating func balance(_ change: StreamChange) -> [ExchangeAction] {
+        guard change.id.destination != .everyone, change.id.origin == node || change.id.destination == node else {
+            return []
+        }
+        if change.row.isCounted, change.row.imbalance != 0 {
+            return alarm(change.id, "\(change.row.imbalance) positions are in no count here")
+        }
+        guard change.id.origin == node, let state = tallies[change.id] else { return inOrder(change.id) }
+        return compare(change.id, change.row, state)
+    }
+
+    /// What a destination has counted, as it was told.
+    mutating func compare(_ state: ReceiptState) { if state.tally != nil { tallies[state.stream] = state } }
+
+    /// Both ends have counted the same positions, and nothing that was decided late is on its way: then each count is
+    /// the same at both.
+    private mutating func compare(_ stream: StreamID, _ row: StreamRow, _ state: ReceiptState) -> [ExchangeAction] {
+        guard let tally = state.tally, row.isCounted, row.base == state.applied, tally.held == UInt64(row.held),
+            tally.missing == 0
+        else { return [] }
+        guard tally.rejected != row.rejectedCount || tally.applied + tally.lost != row.appliedCount else {
+            return inOrder(stream)
+        }
+        return alarm(
+            stream,
+            "through \(row.base) this end counts \(row.appliedCount) applied and \(row.rejectedCount) refused, the other "
+                + "\(tally.applied) and \(tally.rejected), \(tally.lost) gone")
+    }
+
+    private mutating func inOrder(_ stream: StreamID) -> [ExchangeAction] {
+        unbalanced[stream] = nil
+        return []
+    }
+
+    private mutating func alarm(_ stream: StreamID, _ detail: String) -> [ExchangeAction] {
+        guard unbalanced.updateValue(detail, forKey: stream) == nil else { return [] }
+        let peer = stream.origin == node ? stream.destination : stream.origin
+        return [.note(code: "conservation-broken", peer: peer, detail: "\(stream): \(detail)")]
+    }
+}
