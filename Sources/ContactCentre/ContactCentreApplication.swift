@@ -23,6 +23,9 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
             case .returned:
                 let body = try MessageBody.decode(ReturnBody.self, envelope)
                 try desk.returned(body, from: envelope.header.stream.origin, in: transaction)
+            case .status:
+                let body = try MessageBody.decode(StatusBody.self, envelope)
+                try desk.statusCame(body, from: envelope.header.stream.origin, in: transaction)
             default: throw Rejection("kind-unknown")
             }
         } catch let error as DomainError {
@@ -60,7 +63,11 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
         }
     }
 
-    package func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
+    package func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
+        guard envelope.header.kind == .escalation, let body = try? MessageBody.decode(EscalationBody.self, envelope)
+        else { return }
+        try desk.tellStanding(body, to: envelope.header.stream.destination, in: transaction)
+    }
 
     /// What a receipt does to an appeal.
     private func settled<Body: Decodable>(

@@ -19,6 +19,11 @@ package final class MemoryEngine: StorageEngine, @unchecked Sendable {
     package func close() {}
 
     package func roomBytes() -> Int { .max }
+    package func fileBytes() -> Int { 0 }
+
+    package func copy(to descriptor: CInt) throws(StoreError) {
+        throw StoreError(.unusable, "there is no file", remedy: "use a store on a disk")
+    }
 
     /// What the disk answers when it is asked for its reserve.
     package var reserveShare: Int {

@@ -36,6 +36,10 @@ package enum AppealEvent: String, Sendable, Codable, CaseIterable {
     case answered
     case returned
     case closed
+    /// The centre knows its answer, which this node has forgotten.
+    case concluded
+    /// The centre has it back, which this node has forgotten.
+    case withdrawn
     /// No transition: the other node keeps what was sent to it undecided, until a person there has looked.
     case held
 }
@@ -85,12 +89,19 @@ package enum AppealTransitions {
             edge(.handedOver, .queued, queue, .system, line: line)
             // The centre has refused what the home gave back: it is the home's again.
             edge(.returnedL1, .rejected, queue, .peer, line: line)
+            // A home that was put back from a backup hears what had become of it.
+            edge(queue, .concluded, .resolved, .peer, line: line)
+            edge(queue, .withdrawn, .returnedL1, .peer, line: line)
             edge(queue, .claimed, .identityCheck, .secondLine, reason: .personal, line: line)
             edge(queue, .claimed, .active, .secondLine, reason: .special, line: line)
             for state in [AppealState.identityCheck, .active] {
                 edge(state, .released, queue, .secondLine, line: line)
                 edge(state, .leaseEnded, queue, .system, line: line)
             }
+        }
+        for state in [AppealState.identityCheck, .active] {
+            edge(state, .concluded, .resolved, .peer)
+            edge(state, .withdrawn, .returnedL1, .peer)
         }
         edge(.identityCheck, .identityConfirmed, .active, .secondLine)
         edge(.identityCheck, .identityRefused, .resolved, .secondLine)

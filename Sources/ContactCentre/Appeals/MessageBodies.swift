@@ -49,6 +49,31 @@ struct AnswerBody: Codable, Sendable, Hashable {
     var text: String?
 }
 
+/// A home that was put back from a backup asks the centre whether it still has these appeals, and is told where it has
+/// not: body of kind `status`, in both directions.
+struct StatusBody: Codable, Sendable, Hashable {
+    struct Asked: Codable, Sendable, Hashable {
+        var id: String
+        var ownershipEpoch: Int
+    }
+
+    struct Told: Codable, Sendable, Hashable {
+        var id: String
+        /// The centre's.
+        var ownershipEpoch: Int
+        /// `answered` or `refused`, as the home had said; absent: it has left the home.
+        var outcome: String?
+        var at: Int64?
+    }
+
+    /// Appeals in one message.
+    static let most = 200
+
+    var format = 1
+    var asked: [Asked] = []
+    var told: [Told] = []
+}
+
 /// An appeal given back to the first line, with its history: the centre may have let go of it.
 struct ReturnBody: Codable, Sendable, Hashable {
     var format = 1

@@ -5,12 +5,14 @@ package final class FederationNode: Sendable {
     package let settings: NodeSettings
     package let inForce: TopologyInForce
     package let inbox: Inbox
+    /// The domain's.
+    package let tables: [Table]
     package let store: Store
     package let outbox: Outbox
     package let links: LinkLoop
 
     private init(
-        id: NodeID, folder: NodeFolder, settings: NodeSettings, inForce: TopologyInForce, inbox: Inbox, store: Store,
+        id: NodeID, folder: NodeFolder, settings: NodeSettings, inForce: TopologyInForce, inbox: Inbox, tables: [Table], store: Store,
         outbox: Outbox, links: LinkLoop
     ) {
         self.id = id
@@ -18,6 +20,7 @@ package final class FederationNode: Sendable {
         self.settings = settings
         self.inForce = inForce
         self.inbox = inbox
+        self.tables = tables
         self.store = store
         self.outbox = outbox
         self.links = links
@@ -63,7 +66,7 @@ package final class FederationNode: Sendable {
             let loop = try LinkLoop(configuration, store: store, inbox: inbox)
             links.set(loop)
             return FederationNode(
-                id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, store: store,
+                id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, tables: tables, store: store,
                 outbox: outbox, links: loop)
         } catch {
             store.close()

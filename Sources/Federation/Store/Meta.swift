@@ -8,7 +8,9 @@ extension Table {
 }
 
 /// Keys of table `meta`.
-enum MetaKey {
+package enum MetaKey {
+    /// 1 from a restore until the domain has asked its peers.
+    package static let reconcile = Array("reconcile".utf8)
     static let format = Array("format".utf8)
     static let incarnation = Array("incarnation".utf8)
     static let streamOrdinal = Array("stream-ordinal".utf8)

@@ -32,6 +32,7 @@ package enum NewIncarnation {
             writer.append(incarnation.bits)
             try transaction.put(.meta, MetaKey.incarnation, writer.bytes)
             try transaction.setNumber(MetaKey.rewound, 0)
+            try transaction.setNumber(MetaKey.reconcile, 1)
             try record(parent, incarnation, reason, actor, in: transaction)
         } completion: { _ in
         }

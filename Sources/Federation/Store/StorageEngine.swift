@@ -16,6 +16,10 @@ package protocol StorageEngine: AnyObject, Sendable {
     func keepReserve(_ bytes: Int) -> Int
     /// Bytes that a commit may write before the disk is full: what is free, and what is written ahead.
     func roomBytes() -> Int
+    /// Bytes of the file that pages take, in use or not.
+    func fileBytes() throws(StoreError) -> Int
+    /// Writes a compacted, consistent copy to a descriptor. It blocks, and needs no transaction of the caller's.
+    func copy(to descriptor: CInt) throws(StoreError)
     /// Lets go of files. What is asked later is refused.
     func close()
 }

@@ -60,6 +60,47 @@ package enum Files {
         }
     }
 
+    /// Reads a file of any length, a part at a time; each but the last has `size` bytes.
+    package static func read(
+        _ path: String, inParts size: Int, _ body: (ArraySlice<UInt8>) throws(FederationError) -> Void
+    ) throws(FederationError) {
+        let descriptor = clinux_open(path, O_RDONLY | O_CLOEXEC, 0)
+        guard descriptor >= 0 else { throw .unreadable(path) }
+        defer { close(descriptor) }
+        var buffer = [UInt8](repeating: 0, count: size)
+        var filled = 0
+        while true {
+            let count = buffer[filled...].withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .unreadable(path) }
+            filled += count
+            guard filled == size || count == 0 else { continue }
+            if filled > 0 { try body(buffer[..<filled]) }
+            if count == 0 { return }
+            filled = 0
+        }
+    }
+
+    /// A new file, to be written by its descriptor.
+    package static func create(_ path: String, mode: UInt32) throws(FederationError) -> CInt {
+        let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
+        guard descriptor >= 0 else { throw .unwritable(path) }
+        return descriptor
+    }
+
+    /// Copies a file into a new one, synced. Returns its bytes.
+    package static func copy(_ from: String, to: String, inParts size: Int) throws(FederationError) -> Int {
+        let descriptor = try create(to, mode: 0o600)
+        defer { close(descriptor) }
+        var count = 0
+        try read(from, inParts: size) { part throws(FederationError) in
+            guard part.withUnsafeBytes({ writeAll($0, to: descriptor) }) else { throw .unwritable(to) }
+            count += part.count
+        }
+        guard fsync(descriptor) == 0 else { throw .unwritable(to) }
+        return count
+    }
+
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Makes a folder, and those above it, where they are missing.

@@ -151,6 +151,14 @@ enum Commands {
             path: ["knowledge", "show"], summary: "show the newest revision of an entry that a node knows",
             operands: [directory, Operand(name: "ID", help: "the entry")], options: [CommandSpec.json]),
         CommandSpec(
+            path: ["backup", "create"], summary: "copy a running node's store, and read the copy through",
+            operands: [directory, Operand(name: "BACKUP", help: "a new folder, written by the node")],
+            options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["backup", "restore"], summary: "put a backup in the place of a stopped node's store, as a new life",
+            operands: [directory, Operand(name: "BACKUP", help: "what backup create has made")],
+            options: [reason, CommandSpec.json]),
+        CommandSpec(
             path: ["quarantine", "list"], summary: "list messages that are kept undecided, here and elsewhere",
             operands: [directory], options: [CommandSpec.json]),
         CommandSpec(
@@ -234,6 +242,8 @@ enum Commands {
         case ["knowledge", "import"]: return try KnowledgeCommands.importFile(command)
         case ["knowledge", "publish"]: return try KnowledgeCommands.publish(command)
         case ["knowledge", "show"]: return try KnowledgeCommands.show(command)
+        case ["backup", "create"]: return try BackupCommands.create(command)
+        case ["backup", "restore"]: return try BackupCommands.restore(command)
         case ["quarantine", "list"]: return try QuarantineCommands.list(command)
         case ["quarantine", "show"]: return try QuarantineCommands.show(command)
         case ["quarantine", "release"], ["quarantine", "return"]: return try QuarantineCommands.decide(command)

@@ -23,9 +23,11 @@ enum NodeCommands {
         }
         if status.heldElsewhere > 0 { lines.append("held by other nodes: \(status.heldElsewhere)") }
         if status.knowledge > 0 { lines.append("knowledge through entry \(status.knowledge)") }
-        if status.gaps > 0 {
-            lines.append("gaps: \(status.gaps), of messages that are nowhere any more; see gap-lost in the log")
+        if status.missing > 0 { lines.append("being got back from peers: \(status.missing)") }
+        if status.lost > 0 {
+            lines.append("messages that nobody has any more: \(status.lost); see gap-lost in the log")
         }
+        lines += status.unbalanced.sorted { $0.key < $1.key }.map { "counts do not agree: \($0.key): \($0.value)" }
         if status.probes > 0 { lines.append("probes applied: \(status.probes)") }
         Output.print(command, status, lines.joined(separator: "\n"))
         return 0

@@ -73,6 +73,8 @@ final class RunningNode {
             try desk.renewClaims(in: transaction)
         }
         _ = try node.releaseParked()
+        try node.askForGaps()
+        try node.reconcile(desk)
         let door = DeskDoor(node: node, desk: desk)
         events = DeskEvents(node, desk)
         operators = try HTTPServer(

@@ -6,6 +6,7 @@ import Glibc
 /// The admin socket: for root and the node's own user, by the kernel's word.
 struct AdminAPI {
     private let node: FederationNode
+    private let backups = BackupDesk()
 
     init(_ node: FederationNode) { self.node = node }
 
@@ -28,8 +29,11 @@ struct AdminAPI {
         var probes: UInt64
         /// The number of the last knowledge entry that was published (at the centre) or applied.
         var knowledge: UInt64
-        /// Gaps that this node has stepped over: messages of an earlier life that are nowhere any more.
-        var gaps: UInt64
+        /// Messages of an earlier life that are being got back, and such as nobody has any more.
+        var missing: UInt64
+        var lost: UInt64
+        /// Streams of which the counts do not agree between their ends, and how.
+        var unbalanced: [String: String]
         /// Messages that are kept here until a person, or a newer topology, has decided.
         var quarantined: UInt64
         /// This node's messages that others keep undecided.
@@ -147,6 +151,12 @@ struct AdminAPI {
                 .json(try AdminAPI.decide(decision, $0, node))
             }
         }
+        let backups = backups
+        admitted(&routes, "POST", "/api/v1/backups") { request in
+            let order = try JSONBody.decode(BackupOrder.self, from: request.body)
+            return .json(try backups.begin(node, order.folder, by: AdminAPI.actor(request)))
+        }
+        admitted(&routes, "GET", "/api/v1/backups") { _ in .json(backups.current) }
         admitted(&routes, "POST", "/api/v1/topology") { .json(try AdminAPI.applyTopology($0, node)) }
         return routes
     }
@@ -280,11 +290,11 @@ struct AdminAPI {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
         let rewound = node.links.ask { exchange in exchange.isRewound }
-        let (probes, gaps) = try node.store.read { transaction throws(StoreError) in
-            (
-                try transaction.number(Array("probes".utf8)), try transaction.number(Array("gap-count".utf8))
-            )
+        let probes = try node.store.read { transaction throws(StoreError) in
+            try transaction.number(Array("probes".utf8))
         }
+        let here = rows.filter { $0.key.destination == node.id }.values
+        let unbalanced = node.links.ask { exchange in exchange.unbalanced }
         func held(_ isHere: Bool) -> UInt64 {
             rows.reduce(0) { ($1.key.destination == node.id) == isHere ? $0 + UInt64($1.value.held) : $0 }
         }
@@ -293,7 +303,10 @@ struct AdminAPI {
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
-            probes: probes, knowledge: knowledge, gaps: gaps, quarantined: held(true), heldElsewhere: held(false),
+            probes: probes, knowledge: knowledge, missing: here.reduce(0) { $0 + $1.missing },
+            lost: here.reduce(0) { $0 + $1.lostCount },
+            unbalanced: Dictionary(uniqueKeysWithValues: unbalanced.map { ("\($0.key)", $0.value) }),
+            quarantined: held(true), heldElsewhere: held(false),
             confinement: "not built")
     }
 

@@ -115,6 +115,18 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
         return Int(disk.f_bavail) * Int(disk.f_frsize) + max(0, Int(file.st_size) - (facts.me_last_pgno + 1) * pageSize)
     }
 
+    package func fileBytes() throws(StoreError) -> Int {
+        try requireOpen()
+        var facts = MDB_envinfo()
+        try LMDBEngine.check(mdb_env_info(environment, &facts), "mdb_env_info")
+        return (facts.me_last_pgno + 1) * pageSize
+    }
+
+    package func copy(to descriptor: CInt) throws(StoreError) {
+        try requireOpen()
+        try LMDBEngine.check(mdb_env_copyfd2(environment, descriptor, UInt32(MDB_CP_COMPACT)), "mdb_env_copyfd2")
+    }
+
     /// The one place where LMDB's status becomes an error.
     static func check(_ status: CInt, _ what: @autoclosure () -> String) throws(StoreError) {
         guard status != 0 else { return }
