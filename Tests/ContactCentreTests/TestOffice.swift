@@ -33,7 +33,9 @@ final class TestOffice {
                 node: node.id, centre: centre, router: Router(topology), sender: outbox,
                 random: { bits.change { ID128(high: $0.next(), low: $0.next()) } })
             places[node.id.text] = Place(
-                engine: engine, desk: desk, inbox: Inbox(node: node.id, application: ContactCentreApplication(desk)),
+                engine: engine, desk: desk,
+                inbox: Inbox(
+                    node: node.id, application: ContactCentreApplication(desk), incarnation: incarnation),
                 incarnation: incarnation)
         }
     }

@@ -13,7 +13,8 @@ private final class TallyApplication: Application {
 
     func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {}
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {}
-    func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {}
+    func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
+    }
     func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
 }
 
@@ -75,7 +76,7 @@ struct BackupTests {
         let manifest = try home.backUp(to: backup.folder)
         #expect(manifest.tables["meta"] ?? 0 > 0 && manifest.node == "subject-77")
         try send(10_000, from: from, to: "subject-77", startingAt: 700)
-        #expect(try TestFederation.wait(milliseconds: 60_000) { try tally(home).count == 10_700 }, "\(try tally(home))")
+        #expect(try TestFederation.wait(milliseconds: 60_000) { try tally(home).count == 10_700 })
         // The disk goes, and traffic goes on.
         federation.stop("subject-77")
         #expect(unlink(federation.place("subject-77").storeFolder + "/data.mdb") == 0)
@@ -83,7 +84,8 @@ struct BackupTests {
         try restore(federation, "subject-77", backup)
         home = try federation.start("subject-77")
         try send(300, from: from, to: "subject-77", startingAt: 11_000)
-        #expect(try TestFederation.wait(milliseconds: 90_000) { try tally(home).count == 11_300 }, "\(try tally(home))")
+        #expect(
+            try TestFederation.wait(milliseconds: 90_000) { try tally(home).count == 11_300 }, "\(federation.log.all)")
         #expect(try tally(home).wrong == 0)
         let rows = try home.store.read { transaction throws(StoreError) in try Sessions.streams(in: transaction) }
         #expect(rows.allSatisfy { $0.row.missing == 0 && $0.row.lostCount == 0 })
@@ -102,7 +104,7 @@ struct BackupTests {
         try send(200, from: subject, to: "centre", startingAt: 0)
         #expect(try TestFederation.wait(milliseconds: 10_000) { try tally(centre).count == 200 && kept() >= 12 })
         _ = try centre.backUp(to: federation.folder.path + "/backup")
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try kept() <= 1 }, "\(try kept())")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try kept() <= 1 })
         try send(100, from: subject, to: "centre", startingAt: 200)
         #expect(try TestFederation.wait(milliseconds: 10_000) { try tally(centre).count == 300 })
         #expect(try kept() >= 6)
@@ -128,13 +130,16 @@ struct BackupTests {
         #expect(code() == "store-in-use")
         federation.stop("centre")
         #expect(code("subject-77") == "backup-of-another")
-        for broken in [Array(bytes.dropLast(100)), bytes + [0], [], bytes.prefix(5000) + [bytes[5000] ^ 1] + bytes.dropFirst(5001)] {
+        for broken in [
+            Array(bytes.dropLast(100)), bytes + [0], [], bytes.prefix(5000) + [bytes[5000] ^ 1] + bytes.dropFirst(5001),
+        ] {
             try Files.write(broken, to: data)
             #expect(code() == "backup-damaged")
         }
         try Files.write(bytes, to: data)
-        let newer = String(decoding: manifest, as: UTF8.self).replacing("\"storeFormat\":1", with: "\"storeFormat\":9")
-        try Files.write(Array(newer.utf8), to: backup.manifestFile)
+        var newer = try TrustFile.read(Backup.Manifest.self, backup.manifestFile)
+        newer.storeFormat = 9
+        try TrustFile.write(newer, to: backup.manifestFile)
         #expect(code() == "backup-newer")
         try Files.write(Array("{".utf8), to: backup.manifestFile)
         #expect(code() == "file-malformed")
@@ -150,8 +155,9 @@ struct BackupTests {
         defer { federation.stopAll() }
         let centre = try federation.start("centre")
         let backup = Backup(federation.folder.path + "/backup")
-        #expect { _ = try backup.create(from: centre.store, tables: [], node: centre.id, now: Clocks.wall(), growth: -1) }
-            throws: { ($0 as? FederationError)?.code == "backup-too-slow" }
+        #expect {
+            _ = try backup.create(from: centre.store, tables: [], node: centre.id, now: Clocks.wall(), growth: -1)
+        } throws: { ($0 as? FederationError)?.code == "backup-too-slow" }
         #expect(!Files.exists(backup.folder) && !Files.exists(backup.folder + ".partial"))
         _ = try centre.backUp(to: backup.folder)
     }

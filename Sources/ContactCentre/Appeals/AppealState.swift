@@ -40,6 +40,8 @@ package enum AppealEvent: String, Sendable, Codable, CaseIterable {
     case concluded
     /// The centre has it back, which this node has forgotten.
     case withdrawn
+    /// A home has it, which the centre has forgotten.
+    case reclaimed
     /// No transition: the other node keeps what was sent to it undecided, until a person there has looked.
     case held
 }
@@ -81,6 +83,9 @@ package enum AppealTransitions {
         edge(.activeL1, .escalated, .escalating, .firstLine)
         edge(.escalating, .handedOver, .handedOver, .peer)
         edge(.escalating, .rejected, .queuedL1, .peer)
+        // A centre that was put back from a backup hears who has it.
+        edge(.queuedL1, .reclaimed, .handedOver, .peer)
+        edge(.activeL1, .reclaimed, .handedOver, .peer)
         // What the centre keeps of an appeal that is at home elsewhere.
         edge(.handedOver, .answered, .resolved, .peer)
         edge(.handedOver, .returned, .returnedL1, .peer)

@@ -142,7 +142,7 @@ extension Desk {
         return appeal
     }
 
-    private func leftFirstLine(_ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+    func leftFirstLine(_ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError) {
         try Deadline.text.file(
             at: transaction.now.milliseconds + Deadline.textMilliseconds, id.key, in: transaction)
     }

@@ -67,11 +67,28 @@ struct StatusBody: Codable, Sendable, Hashable {
     }
 
     /// Appeals in one message.
+    /// What a home has, when the centre was put back and asks for everything.
+    struct Mine: Codable, Sendable, Hashable {
+        var id: String
+        var ownershipEpoch: Int
+        var tenancy: String
+        var reason: EscalationReason
+        /// When it is done.
+        var outcome: String?
+        var at: Int64?
+    }
+
+    /// Appeals in one message.
     static let most = 200
 
     var format = 1
-    var asked: [Asked] = []
-    var told: [Told] = []
+    var asked: [Asked]?
+    var told: [Told]?
+    /// The centre asks for everything, after this appeal; empty: from the first.
+    var everythingAfter: String?
+    var mine: [Mine]?
+    /// There is more behind the last of `mine`: its id, or of one that was passed over.
+    var goesOnAfter: String?
 }
 
 /// An appeal given back to the first line, with its history: the centre may have let go of it.

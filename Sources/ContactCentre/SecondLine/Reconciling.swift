@@ -16,35 +16,106 @@ extension Desk {
             if key != start { keys.append(key) }
             return keys.count < StatusBody.most
         }
-        var body = StatusBody()
+        var asked: [StatusBody.Asked] = []
         for key in keys {
             guard let appeal = try AppealRows.read(AppealRecord.self, .appeals, key, in: transaction),
                 appeal.owner == node.text, !appeal.state.isFinal
             else { continue }
-            body.asked.append(StatusBody.Asked(id: appeal.id, ownershipEpoch: appeal.ownershipEpoch))
+            asked.append(StatusBody.Asked(id: appeal.id, ownershipEpoch: appeal.ownershipEpoch))
         }
-        if !body.asked.isEmpty {
-            try sender.send(.status, id: random(), to: centre, body: try MessageBody.encode(body), in: transaction)
-        }
+        if !asked.isEmpty { try send(StatusBody(asked: asked), to: centre, in: transaction) }
         return keys.last
     }
 
-    func statusCame(_ body: StatusBody, from peer: NodeID, in transaction: borrowing WriteTransaction) throws {
-        guard body.asked.count <= StatusBody.most, body.told.count <= StatusBody.most else {
-            throw Rejection("body-invalid")
+    private func send(_ body: StatusBody, to peer: NodeID, in transaction: borrowing WriteTransaction) throws {
+        try sender.send(.status, id: random(), to: peer, body: try MessageBody.encode(body), in: transaction)
+    }
+
+    /// The centre was put back: it asks a node for every appeal that is at home there.
+    package func askForEverything(_ peer: NodeID, in transaction: borrowing WriteTransaction) throws {
+        guard node == centre, peer != node else { return }
+        try send(StatusBody(everythingAfter: ""), to: peer, in: transaction)
+    }
+
+    private func tellEverything(after text: String, in transaction: borrowing WriteTransaction) throws {
+        let start = AppealID(text)?.key ?? []
+        var keys: [[UInt8]] = []
+        try transaction.scan(.appeals, from: start) { key, _ in
+            let key = Array(key)
+            if key != start { keys.append(key) }
+            return keys.count < StatusBody.most
         }
+        var mine: [StatusBody.Mine] = []
+        for key in keys {
+            guard let appeal = try AppealRows.read(AppealRecord.self, .appeals, key, in: transaction),
+                appeal.owner == node.text, let tenancy = appeal.tenancy, let reason = appeal.reason
+            else { continue }
+            mine.append(
+                StatusBody.Mine(
+                    id: appeal.id, ownershipEpoch: appeal.ownershipEpoch, tenancy: tenancy, reason: reason,
+                    outcome: appeal.state.isFinal ? appeal.outcome : nil, at: appeal.resolvedAt))
+        }
+        let next = keys.count == StatusBody.most ? try appealID(keys.last)?.description : nil
+        guard next != nil || !mine.isEmpty else { return }
+        try send(StatusBody(mine: mine, goesOnAfter: next), to: centre, in: transaction)
+    }
+
+    private func appealID(_ key: [UInt8]?) throws -> AppealID? {
+        guard let key else { return nil }
+        var reader = ByteReader(key)
+        return (try? reader.id128()).map(AppealID.init)
+    }
+
+    /// A home has it: whatever the centre's older store says, nobody works on it here any more.
+    private func reclaim(
+        _ mine: StatusBody.Mine, at home: NodeID, in transaction: borrowing WriteTransaction
+    ) throws {
+        guard EscalationBody.epochs.contains(mine.ownershipEpoch), router.tenancy(mine.tenancy) != nil,
+            let id = AppealID(mine.id), var appeal = try appeal(id, in: transaction), !appeal.state.isFinal
+        else { return }
+        if appeal.state == .queuedL1 || appeal.state == .activeL1 {
+            // One that was handed back since is the centre's under a higher epoch.
+            guard mine.ownershipEpoch > appeal.ownershipEpoch else { return }
+            try transaction.delete(.queue, AppealRows.queueKey(appeal.scope, appeal.place, id))
+            try transaction.delete(.claims, id.key)
+            try move(&appeal, .reclaimed, by: home.text, .peer, in: transaction)
+            (appeal.owner, appeal.home, appeal.tenancy, appeal.reason) = (nil, home.text, mine.tenancy, mine.reason)
+            appeal.leftFirstLineAt = transaction.now.milliseconds
+            try leftFirstLine(id, in: transaction)
+        } else if appeal.home != home.text {
+            // Two nodes say that it is theirs: a person must look.
+            try note(.rejected, of: &appeal, by: home.text, code: "two-owners", in: transaction)
+            return try save(appeal, id, in: transaction)
+        } else if appeal.state == .escalating {
+            try move(&appeal, .handedOver, by: home.text, .peer, in: transaction)
+        }
+        appeal.ownershipEpoch = max(appeal.ownershipEpoch, mine.ownershipEpoch)
+        if let outcome = mine.outcome, ["answered", "refused"].contains(outcome) {
+            try move(&appeal, .answered, by: home.text, .peer, code: outcome, in: transaction)
+            appeal.outcome = outcome
+            appeal.resolvedAt = max(appeal.receivedAt, min(mine.at ?? 0, transaction.now.milliseconds))
+            try closeLater(id, in: transaction)
+        }
+        try save(appeal, id, in: transaction)
+    }
+
+    func statusCame(_ body: StatusBody, from peer: NodeID, in transaction: borrowing WriteTransaction) throws {
+        let (asked, mine, told) = (body.asked ?? [], body.mine ?? [], body.told ?? [])
+        guard max(asked.count, mine.count, told.count) <= StatusBody.most else { throw Rejection("body-invalid") }
+        guard node == centre || peer == centre else { throw Rejection("not-allowed") }
         if node == centre {
-            var told = StatusBody()
-            for asked in body.asked {
-                if let known = try standing(asked.id, asked.ownershipEpoch, at: peer, in: transaction) {
-                    told.told.append(known)
+            for appeal in mine { try reclaim(appeal, at: peer, in: transaction) }
+            if let next = body.goesOnAfter { try send(StatusBody(everythingAfter: next), to: peer, in: transaction) }
+            var known: [StatusBody.Told] = []
+            for asked in asked {
+                if let told = try standing(asked.id, asked.ownershipEpoch, at: peer, in: transaction) {
+                    known.append(told)
                 }
             }
-            guard !told.told.isEmpty else { return }
-            try sender.send(.status, id: random(), to: peer, body: try MessageBody.encode(told), in: transaction)
+            if !known.isEmpty { try send(StatusBody(told: known), to: peer, in: transaction) }
         } else {
-            guard peer == centre else { throw Rejection("not-allowed") }
-            for told in body.told { try settle(told, in: transaction) }
+            for told in told { try settle(told, in: transaction) }
+            if let after = body.everythingAfter { try tellEverything(after: after, in: transaction) }
         }
     }
 
@@ -63,8 +134,7 @@ extension Desk {
     /// Says behind an escalation that is sent once more what has become of it since.
     func tellStanding(_ body: EscalationBody, to home: NodeID, in transaction: borrowing WriteTransaction) throws {
         guard let known = try standing(body.id, body.ownershipEpoch, at: home, in: transaction) else { return }
-        try sender.send(
-            .status, id: random(), to: home, body: try MessageBody.encode(StatusBody(told: [known])), in: transaction)
+        try send(StatusBody(told: [known]), to: home, in: transaction)
     }
 
     private func settle(_ told: StatusBody.Told, in transaction: borrowing WriteTransaction) throws {

@@ -12,7 +12,8 @@ package final class FederationNode: Sendable {
     package let links: LinkLoop
 
     private init(
-        id: NodeID, folder: NodeFolder, settings: NodeSettings, inForce: TopologyInForce, inbox: Inbox, tables: [Table], store: Store,
+        id: NodeID, folder: NodeFolder, settings: NodeSettings, inForce: TopologyInForce, inbox: Inbox, tables: [Table],
+        store: Store,
         outbox: Outbox, links: LinkLoop
     ) {
         self.id = id
@@ -66,7 +67,8 @@ package final class FederationNode: Sendable {
             let loop = try LinkLoop(configuration, store: store, inbox: inbox)
             links.set(loop)
             return FederationNode(
-                id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, tables: tables, store: store,
+                id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, tables: tables,
+                store: store,
                 outbox: outbox, links: loop)
         } catch {
             store.close()

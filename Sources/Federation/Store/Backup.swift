@@ -177,7 +177,8 @@ package struct Backup: Sendable {
         }
         guard manifest.storeFormat <= Store.format else {
             throw FederationError(
-                "backup-newer", "\(folder) has store format \(manifest.storeFormat), this release knows \(Store.format)",
+                "backup-newer",
+                "\(folder) has store format \(manifest.storeFormat), this release knows \(Store.format)",
                 remedy: "run the release that made it")
         }
         let (bytes, digest) = try digest()
@@ -219,7 +220,9 @@ package struct Backup: Sendable {
             guard rename(place.storeFolder, old) == 0 else { throw FederationError.unwritable(old) }
             aside = old
         }
-        guard rename(fresh.storeFolder, place.storeFolder) == 0 else { throw FederationError.unwritable(place.storeFolder) }
+        guard rename(fresh.storeFolder, place.storeFolder) == 0 else {
+            throw FederationError.unwritable(place.storeFolder)
+        }
         try fresh.remove()
         return aside
     }
