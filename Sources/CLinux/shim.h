@@ -38,3 +38,9 @@ static inline int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEAT
 
 /// Names the calling thread, for `ps -L`; at most 15 bytes (pthread_setname_np needs _GNU_SOURCE).
 static inline void clinux_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+/// Exchanges two names in one step (RENAME_EXCHANGE; renameat2 is declared behind _GNU_SOURCE).
+static inline int clinux_exchange(const char *one, const char *other) {
+    extern int renameat2(int, const char *, int, const char *, unsigned int);
+    return renameat2(AT_FDCWD, one, AT_FDCWD, other, 1u << 1);
+}

@@ -92,8 +92,8 @@ package final class FederationNode: Sendable {
         do throws(TopologyFaults) { return try Topology.read(bytes) } catch {
             let first = error.faults.first.map { "\(path):\($0.line):\($0.column): \($0.message)" } ?? path
             throw FederationError(
-                "topology-invalid", "\(error.faults.count) faults, the first: \(first)",
-                remedy: "ekc topology check \(path) lists them all")
+                "topology-invalid", "faults: \(error.faults.count), the first: \(first)",
+                remedy: "ekc topology check FILE lists them all")
         }
     }
 

@@ -57,7 +57,7 @@ package struct Backup: Sendable {
                 node: node.text, incarnation: store.incarnation.text, createdAt: now.milliseconds,
                 storeFormat: Store.format, bytes: bytes, digest: digest, tables: found.counts)
             try TrustFile.write(manifest, to: draft.manifestFile)
-            guard rename(draft.folder, folder) == 0 else { throw FederationError.unwritable(folder) }
+            try Files.rename(draft.folder, to: folder)
             return (manifest, found.streams)
         } catch {
             try? draft.remove()
@@ -190,40 +190,39 @@ package struct Backup: Sendable {
         return manifest
     }
 
-    /// Puts it in the place of a node's store, as a new life. The store that was there is moved aside; until the last step
-    /// it is where it was.
+    /// Puts it in the place of a node's store, as a new life. It is made beside the store; the last step exchanges the two
+    /// in one, so whatever ends this, the node has the one or the other.
     /// - Returns: where the old store is now, if there was one.
     package func restore(
         to place: NodeFolder, node: NodeID, tables: [Table], reason: String, actor: UInt32, now: Timestamp
     ) throws -> String? {
         _ = try check(for: node)
-        let lock = Files.exists(place.storeFolder) ? try StoreLock(directory: place.storeFolder) : nil
+        let isThere = Files.exists(place.storeFolder)
+        let lock = isThere ? try StoreLock(directory: place.storeFolder) : nil
         defer { lock?.release() }
-        let fresh = Backup(place.path + "/store-restoring")
-        try fresh.remove()
-        try Files.makeFolder(fresh.storeFolder, mode: 0o700)
-        let copied = try Files.copy(dataFile, to: fresh.dataFile, inParts: Backup.part)
-        guard copied == (try fresh.digest().bytes) else { throw FederationError.unwritable(fresh.dataFile) }
-        let engine = try LMDBEngine(directory: fresh.storeFolder, tables: Table.exchange + tables)
+        let aside = Backup(place.storeFolder + "-aside-\(now.milliseconds)")
+        guard !Files.exists(aside.folder) else {
+            throw FederationError("file-exists", "\(aside.folder) is there already", remedy: "try again")
+        }
+        try Files.makeFolder(aside.storeFolder, mode: 0o700)
         do {
+            let copied = try Files.copy(dataFile, to: aside.dataFile, inParts: Backup.part)
+            guard copied == (try aside.digest().bytes) else { throw FederationError.unwritable(aside.dataFile) }
+            let engine = try LMDBEngine(directory: aside.storeFolder, tables: Table.exchange + tables)
+            defer { engine.close() }
             _ = try NewIncarnation.open(
                 engine, node: node, as: Incarnation(bits: Random.id128()), reason: reason, actor: actor, now: now,
                 isBackup: true)
-            engine.close()
         } catch {
-            engine.close()
+            try? aside.remove()
             throw error
         }
-        var aside: String?
-        if Files.exists(place.storeFolder) {
-            let old = place.storeFolder + "-replaced-\(now.milliseconds)"
-            guard rename(place.storeFolder, old) == 0 else { throw FederationError.unwritable(old) }
-            aside = old
+        if isThere {
+            try Files.exchange(aside.storeFolder, place.storeFolder)
+            return aside.storeFolder
         }
-        guard rename(fresh.storeFolder, place.storeFolder) == 0 else {
-            throw FederationError.unwritable(place.storeFolder)
-        }
-        try fresh.remove()
-        return aside
+        try Files.rename(aside.storeFolder, to: place.storeFolder)
+        try aside.remove()
+        return nil
     }
 }

@@ -21,13 +21,25 @@ package enum Files {
         let isWritten = writeAll(bytes, to: descriptor) && fsync(descriptor) == 0
         let error = isWritten ? nil : FederationError.unwritable(draft)
         let isClosed = close(descriptor) == 0
-        guard isWritten, isClosed, rename(draft, path) == 0 else {
+        guard isWritten, isClosed, Glibc.rename(draft, path) == 0 else {
             let error = error ?? .unwritable(path)
             unlink(draft)
             throw error
         }
-        let slash = path.lastIndex(of: "/")
-        try syncFolder(slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? ".")
+        try syncFolder(of: path)
+    }
+
+    /// Names it otherwise, for good.
+    package static func rename(_ from: String, to: String) throws(FederationError) {
+        guard Glibc.rename(from, to) == 0 else { throw .unwritable(to) }
+        try syncFolder(of: to)
+    }
+
+    /// Each of two gets the other's name, in one step.
+    package static func exchange(_ one: String, _ other: String) throws(FederationError) {
+        guard clinux_exchange(one, other) == 0 else { throw .unwritable(other) }
+        try syncFolder(of: one)
+        try syncFolder(of: other)
     }
 
     private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Bool {
@@ -125,7 +137,9 @@ package enum Files {
     }
 
     /// The name of a new file is on the medium only when its folder is.
-    private static func syncFolder(_ path: String) throws(FederationError) {
+    private static func syncFolder(of path: String) throws(FederationError) {
+        let slash = path.lastIndex(of: "/")
+        let path = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let descriptor = clinux_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
         guard descriptor >= 0 else { throw .unwritable(path) }
         let error = fsync(descriptor) == 0 ? nil : FederationError.unwritable(path)

@@ -39,7 +39,9 @@ enum TopologyCommands {
 
     /// Puts a newer topology in force at a running node.
     static func apply(_ command: ParsedCommand) throws -> Int32 {
-        let text = String(decoding: try Files.read(command.operands[1], maximum: 16 << 20), as: UTF8.self)
+        let file = command.operands[1]
+        _ = try FederationNode.topology(file)
+        let text = String(decoding: try Files.read(file, maximum: 16 << 20), as: UTF8.self)
         let done = try NodeCommands.client(command.operands[0])
             .exchange(
                 AdminAPI.TopologyApplied.self, "POST", "/api/v1/topology",
