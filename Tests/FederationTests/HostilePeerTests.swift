@@ -1,3 +1,4 @@
+import CLinux
 import FederationTestKit
 import Glibc
 import Testing

@@ -1,3 +1,4 @@
+import CLinux
 import CryptoShim
 import FederationTestKit
 import FoundationEssentials

@@ -1,3 +1,4 @@
+import CLinux
 import FederationTestKit
 import Foundation
 import Glibc

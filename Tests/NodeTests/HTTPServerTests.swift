@@ -1,3 +1,4 @@
+import CLinux
 import Federation
 import Glibc
 import Synchronization
