@@ -1,5 +1,5 @@
 import CLinux
-import Dispatch
+import Federation
 import Glibc
 
 @testable import Node
@@ -155,5 +155,6 @@ func onThreads(_ count: Int, _ work: @escaping @Sendable (Int) throws -> Void) a
     }
 }
 
-/// Runs work on another thread, later.
-func inBackground(_ work: @escaping @Sendable () -> Void) { DispatchQueue.global().async(execute: work) }
+/// Runs work on a thread of its own: clients that block would take all threads of a shared pool, and wait for a handler
+/// that needs one.
+func inBackground(_ work: @escaping @Sendable () -> Void) { Threads.start("test", work) }
