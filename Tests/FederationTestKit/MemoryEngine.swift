@@ -113,7 +113,7 @@ class MemoryReader: EngineReader {
         }
     }
 
-    func count(_ table: Table) -> Int { tables[table]?.keys.count ?? 0 }
+    func size(_ table: Table) -> TableSize { TableSize(rows: tables[table]?.keys.count ?? 0, bytes: 0) }
 
     func end() {}
 }

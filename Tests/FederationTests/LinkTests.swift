@@ -58,6 +58,15 @@ struct LinkTests {
             try !drained(centre)
         }
         #expect(waits)
+        let before = Clocks.wall().milliseconds
+        for node in [centre, from] {
+            // Both wait for the whole of it: the relay for the node, the origin for its receipt.
+            #expect(try TestFederation.wait(milliseconds: 10_000) { try rooms(node).first?.use.count == 50 })
+            let room = try #require(try rooms(node).first)
+            #expect(room.room.destination == NodeID("subject-78") && room.room.lane == .bulk)
+            #expect(room.use.bytes > 50 * 500 && room.use.refill == 0)
+            #expect(room.oldest.map { (before - 120_000...before).contains($0.milliseconds) } == true)
+        }
         let to = try federation.start("subject-78")
         #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(to) == 50 }, "\(federation.log.all)")
         for node in [centre, from] {
@@ -65,6 +74,15 @@ struct LinkTests {
                 try self.drained(node)
             }
             #expect(drained)
+            #expect(try rooms(node).allSatisfy { $0.use.count == 0 && $0.use.bytes == 0 && $0.oldest == nil })
+        }
+        #expect(try rooms(from).first?.use.refill ?? 0 > 50 * 500)
+    }
+
+    private func rooms(_ node: FederationNode) throws -> [RoomSummary] {
+        let limits = node.settings.limits.rooms
+        return try node.store.read { transaction throws(StoreError) in
+            try RoomSummary.list(limits: limits, in: transaction)
         }
     }
 

@@ -236,7 +236,7 @@ private enum Operation {
             found.append(Array(key) + [254] + Array(value))
             return true
         }
-        found.append([UInt8(try reader.count(table))])
+        found.append([UInt8(try reader.size(table).rows)])
         return found
     }
 }

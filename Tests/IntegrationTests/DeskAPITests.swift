@@ -264,6 +264,31 @@ struct DeskAPITests {
         #expect(Files.exists(file) && !Files.exists(other))
     }
 
+    private struct Facts: Decodable {
+        struct Table: Decodable {
+            var name: String
+            var rows: Int
+            var bytes: Int
+        }
+
+        var usedBytes: Int
+        var fileBytes: Int
+        var tables: [Table]
+    }
+
+    @Test("An administrator sees what the store holds, and what it keeps for others")
+    func storeFacts() throws {
+        let place = DeskAPITests.shared.place("centre").path
+        let stat = try Binary.run(["store", "stat", place, "--json"])
+        let facts = try JSONDecoder().decode(Facts.self, from: Data(stat.output.utf8))
+        #expect(facts.tables.contains { $0.name == "operators" && $0.rows > 0 && $0.bytes >= 4096 })
+        #expect(facts.usedBytes == facts.tables.reduce(0) { $0 + $1.bytes } && facts.usedBytes <= facts.fileBytes)
+        #expect(Set(facts.tables.map(\.name)) == Set((Table.exchange + ContactCentreTables.all).map(\.name)))
+        let outbox = try Binary.run(["outbox", "list", place, "--json"])
+        #expect(outbox.exit == 0 && outbox.output.hasPrefix("{\"rooms\":["))
+        #expect(try Binary.run(["outbox", "list", place]).exit == 0)
+    }
+
     @Test("Knowledge is imported whole or not at all, whatever its size")
     func knowledge() throws {
         let nodes = DeskAPITests.shared

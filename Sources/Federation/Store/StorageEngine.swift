@@ -24,6 +24,18 @@ package protocol StorageEngine: AnyObject, Sendable {
     func close()
 }
 
+/// How much a table holds.
+package struct TableSize: Sendable, Hashable {
+    package var rows: Int
+    /// In pages that hold its rows.
+    package var bytes: Int
+
+    package init(rows: Int, bytes: Int) {
+        self.rows = rows
+        self.bytes = bytes
+    }
+}
+
 /// A consistent view. It ends with `end`, exactly once.
 package protocol EngineReader: AnyObject {
     /// Calls `body` with the value's bytes, valid inside the call only. False when there is no such key.
@@ -34,8 +46,7 @@ package protocol EngineReader: AnyObject {
     func scanBackwards(
         _ table: Table, from key: RawSpan, _ body: (_ key: RawSpan, _ value: RawSpan) -> Bool
     ) throws(StoreError)
-    /// Number of keys in the table.
-    func count(_ table: Table) throws(StoreError) -> Int
+    func size(_ table: Table) throws(StoreError) -> TableSize
     func end()
 }
 

@@ -97,7 +97,9 @@ extension Readable where Self: ~Copyable {
     }
 
     /// Number of keys in the table.
-    package borrowing func count(_ table: Table) throws(StoreError) -> Int { try source.count(table) }
+    package borrowing func count(_ table: Table) throws(StoreError) -> Int { try source.size(table).rows }
+
+    package borrowing func size(_ table: Table) throws(StoreError) -> TableSize { try source.size(table) }
 }
 
 extension Array where Element == UInt8 {

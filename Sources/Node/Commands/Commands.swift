@@ -171,6 +171,12 @@ enum Commands {
             path: ["quarantine", "return"], summary: "refuse it: what it carried is its origin's again",
             operands: [directory, quarantined], options: [reason, CommandSpec.json]),
         CommandSpec(
+            path: ["outbox", "list"], summary: "list what a node keeps for others, by destination and lane",
+            operands: [directory], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["store", "stat"], summary: "say what a running node's store holds, table by table",
+            operands: [directory], options: [CommandSpec.json]),
+        CommandSpec(
             path: ["generate", "knowledge"], summary: "print synthetic entries, for knowledge import",
             options: [Option(name: "count", value: "N", help: "how many; 2000 unless told"), CommandSpec.json]),
         CommandSpec(
@@ -244,6 +250,8 @@ enum Commands {
         case ["knowledge", "show"]: return try KnowledgeCommands.show(command)
         case ["backup", "create"]: return try BackupCommands.create(command)
         case ["backup", "restore"]: return try BackupCommands.restore(command)
+        case ["outbox", "list"]: return try StoreCommands.outbox(command)
+        case ["store", "stat"]: return try StoreCommands.stat(command)
         case ["quarantine", "list"]: return try QuarantineCommands.list(command)
         case ["quarantine", "show"]: return try QuarantineCommands.show(command)
         case ["quarantine", "release"], ["quarantine", "return"]: return try QuarantineCommands.decide(command)

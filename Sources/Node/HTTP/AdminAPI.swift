@@ -151,6 +151,8 @@ struct AdminAPI {
                 .json(try AdminAPI.decide(decision, $0, node))
             }
         }
+        admitted(&routes, "GET", "/api/v1/outbox") { _ in .json(try AdminAPI.outbox(of: node)) }
+        admitted(&routes, "GET", "/api/v1/store") { _ in .json(try AdminAPI.storeFacts(of: node)) }
         let backups = backups
         admitted(&routes, "POST", "/api/v1/backups") { request in
             let order = try JSONBody.decode(BackupOrder.self, from: request.body)

@@ -226,10 +226,11 @@ class LMDBReader: EngineReader {
         return cursor
     }
 
-    func count(_ table: Table) throws(StoreError) -> Int {
+    func size(_ table: Table) throws(StoreError) -> TableSize {
         var statistics = MDB_stat()
         try LMDBEngine.check(mdb_stat(transaction, try handle(table), &statistics), "mdb_stat")
-        return statistics.ms_entries
+        let pages = statistics.ms_branch_pages + statistics.ms_leaf_pages + statistics.ms_overflow_pages
+        return TableSize(rows: statistics.ms_entries, bytes: pages * Int(statistics.ms_psize))
     }
 
     func end() {
