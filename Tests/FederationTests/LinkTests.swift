@@ -86,6 +86,52 @@ struct LinkTests {
         }
     }
 
+    @Test("A paused link stays down over a restart and from either end, says why, and goes on when it is resumed")
+    func paused() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        var centre = try federation.start("centre")
+        let subject = try federation.start("subject-77")
+        defer { federation.stopAll() }
+        func state(_ node: FederationNode) -> LinkStanding? { node.links.standings().first }
+        func becomes(_ node: FederationNode, _ wanted: LinkStanding.State) -> Bool {
+            TestFederation.wait(milliseconds: 10_000) { state(node)?.state == wanted }
+        }
+        #expect(becomes(centre, .running) && becomes(subject, .running))
+        #expect(state(centre)?.dials == false && state(subject)?.dials == true && state(subject)?.why == nil)
+        // By the end that accepts.
+        let peer = try #require(NodeID("subject-77"))
+        try centre.store.write(.essential) { transaction in
+            try PausedLinks.put(peer, why: "works on the line", in: transaction)
+        }
+        centre.links.pause(peer, why: "works on the line")
+        #expect(becomes(centre, .paused) && state(centre)?.why == "works on the line")
+        #expect(
+            becomes(subject, .dark) && state(subject)?.why?.contains("link-paused") == true, "\(federation.log.all)")
+        try send(5, from: subject, to: "centre")
+        federation.stop("centre")
+        centre = try federation.start("centre")
+        #expect(federation.log.wait(milliseconds: 10_000, for: "centre: link-paused subject-77 works on the line"))
+        #expect(state(centre)?.state == .paused)
+        #expect(try applied(centre) == 0)
+        #expect(try centre.store.write(.essential) { try PausedLinks.delete(peer, in: $0) })
+        centre.links.resume(peer)
+        #expect(try TestFederation.wait(milliseconds: 20_000) { try applied(centre) == 5 })
+        #expect(becomes(centre, .running) && becomes(subject, .running))
+        // By the end that dials: it does not, and what is for the other waits.
+        subject.links.pause(try #require(NodeID("centre")), why: "again")
+        #expect(becomes(subject, .paused) && becomes(centre, .dark))
+        try send(5, from: centre, to: "subject-77")
+        #expect(try applied(subject) == 0)
+        subject.links.resume(try #require(NodeID("centre")))
+        #expect(try TestFederation.wait(milliseconds: 20_000) { try applied(subject) == 5 })
+        // Nobody there: dark, since when, and why.
+        federation.stop("centre")
+        #expect(becomes(subject, .dark))
+        #expect(
+            TestFederation.wait(milliseconds: 10_000) { state(subject)?.why?.hasPrefix("unreachable") == true },
+            "\(String(describing: state(subject)))")
+    }
+
     @Test("While one destination is dark, everything for another is applied")
     func darkDestination() throws {
         let federation = try TestFederation(

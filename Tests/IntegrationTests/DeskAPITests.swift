@@ -287,6 +287,12 @@ struct DeskAPITests {
         let outbox = try Binary.run(["outbox", "list", place, "--json"])
         #expect(outbox.exit == 0 && outbox.output.hasPrefix("{\"rooms\":["))
         #expect(try Binary.run(["outbox", "list", place]).exit == 0)
+        let links = try Binary.run(["link", "list", place, "--json"])
+        #expect(links.exit == 0 && links.output.contains("\"peer\":\"subject-77\""))
+        for (arguments, exit) in [
+            (["link", "pause", place, "subject-77"], 64), (["link", "pause", place, "nobody", "--reason", "x"], 1),
+            (["link", "pause", place, "subject-77", "--reason", ""], 1), (["link", "resume", place, "subject-77"], 1),
+        ] { #expect(try Binary.run(arguments).exit == Int32(exit)) }
     }
 
     @Test("Knowledge is imported whole or not at all, whatever its size")

@@ -54,7 +54,9 @@ extension LinkLoop {
     static let leastReady = 1 << 14
 
     /// Ends that the other end hears of.
-    private static let told: Set = ["not-linked", "node-not-live", "stopping", "session-expired", "peer-silent"]
+    private static let told: Set = [
+        "not-linked", "node-not-live", "stopping", "session-expired", "peer-silent", "link-paused",
+    ]
 
     func handle(_ connection: Connection, _ events: UInt32) {
         if !connection.isConnected {
@@ -127,6 +129,7 @@ extension LinkLoop {
         guard topology.node(peer)?.state == .live else {
             return hangUp(connection, code: "node-not-live", detail: "\(peer) is not live in the topology")
         }
+        if let why = paused[peer] { return hangUp(connection, code: "link-paused", detail: why) }
         connection.peer = peer
         let number = numberFor(connection)
         connection.number = number
@@ -139,6 +142,7 @@ extension LinkLoop {
     private func isUp(_ connection: Connection) {
         connection.isUp = true
         if let dialled = connection.dialled { dialSucceeded(dialled) }
+        if let peer = connection.peer { markUp(peer) }
         configuration.log(
             Event(code: "link-up", peer: connection.peer, detail: connection.dialled == nil ? "accepted" : "dialled"))
     }
@@ -263,6 +267,7 @@ extension LinkLoop {
             exchange.sessionClosed(number)
         }
         if let dialled = connection.dialled { dialFailed(dialled) }
+        if let peer = connection.peer ?? connection.dialled { markDown(peer, "\(code): \(detail)") }
         configuration.log(Event(code: code, peer: connection.peer ?? connection.dialled, detail: detail))
     }
 

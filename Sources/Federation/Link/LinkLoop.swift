@@ -39,6 +39,7 @@ package final class LinkLoop: @unchecked Sendable {
         case workDone(WorkTag, Result<ExchangeOutcome, StoreError>)
         case ask(@Sendable (borrowing Exchange) -> Void)
         case topology(Topology, TLSContext)
+        case perform(@Sendable (LinkLoop) -> Void)
         case stop
     }
 
@@ -67,6 +68,11 @@ package final class LinkLoop: @unchecked Sendable {
     var connections: [CInt: Connection] = [:]
     var numbered: [SessionNumber: CInt] = [:]
     var dialling: [NodeID: Dialling] = [:]
+    /// What people are told of neighbours.
+    var marks: [NodeID: Mark] = [:]
+    let started = Clocks.wall()
+    /// Why an administrator has paused them.
+    var paused: [NodeID: String]
     private var nextNumber: SessionNumber = 1
     private var nextFlush: Int64 = 0
     /// No more connections are taken until then: the process has no descriptors left.
@@ -93,18 +99,19 @@ package final class LinkLoop: @unchecked Sendable {
         self.configuration = configuration
         self.store = store
         self.inbox = inbox
-        let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64)
+        let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64, [NodeID: String])
         do throws(StoreError) {
             known = try store.read { transaction throws(StoreError) in
                 (
                     try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
-                    try transaction.number(MetaKey.rewound)
+                    try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction)
                 )
             }
         } catch { throw FederationError(error.code.rawValue, error.detail, remedy: error.remedy) }
         exchange = Exchange(
             node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,
             peers: known.1, isRewound: known.2 != 0)
+        paused = known.3
         wakeUp = eventfd(0, CInt(EFD_NONBLOCK) | CInt(EFD_CLOEXEC))
         poll = epoll_create1(CInt(EPOLL_CLOEXEC))
         let topology = configuration.topology
@@ -153,7 +160,7 @@ package final class LinkLoop: @unchecked Sendable {
     /// A newer topology, and what TLS goes by with it.
     package func topologyChanged(_ topology: Topology, _ context: TLSContext) { post(.topology(topology, context)) }
 
-    private func post(_ event: Inbound) {
+    func post(_ event: Inbound) {
         let wasEmpty = inbound.changeQuietly { queue in
             queue.append(event)
             return queue.count == 1
@@ -193,7 +200,7 @@ package final class LinkLoop: @unchecked Sendable {
 
     private func timeout() -> CInt {
         var next = now() + 500
-        for dial in dialling.values where !dial.isOpen { next = min(next, dial.nextAttempt) }
+        for (peer, dial) in dialling where !dial.isOpen && paused[peer] == nil { next = min(next, dial.nextAttempt) }
         return CInt(max(1, next - now()))
     }
 
@@ -212,6 +219,7 @@ package final class LinkLoop: @unchecked Sendable {
                 if case .receive(let number) = tag { readOn(number) }
             case .ask(let body): body(exchange)
             case .topology(let topology, let context): replace(topology, context)
+            case .perform(let body): body(self)
             case .stop: stopping = true
             }
         }
@@ -235,7 +243,7 @@ package final class LinkLoop: @unchecked Sendable {
             watch(listener.socket.descriptor, read: true, write: false)
         }
         guard !stopping else { return }
-        for peer in dialling.keys.sorted() {
+        for peer in dialling.keys.sorted() where paused[peer] == nil {
             guard let dial = dialling[peer], !dial.isOpen, dial.nextAttempt <= now else { continue }
             self.dial(peer)
         }
@@ -257,6 +265,7 @@ package final class LinkLoop: @unchecked Sendable {
         } catch {
             dialling[peer] = dial
             dialFailed(peer)
+            markDown(peer, "\(error.code): \(error.detail)")
             configuration.log(Event(code: error.code, peer: peer, detail: error.detail))
         }
     }

@@ -10,6 +10,7 @@ enum Commands {
 
     private static let appeal = Operand(name: "ID", help: "the appeal: its id, or its number")
     private static let quarantined = Operand(name: "N", help: "its number in quarantine list")
+    private static let neighbour = Operand(name: "PEER", help: "the neighbour's name in the topology")
     private static let reason = Option(name: "reason", value: "TEXT", help: "why; it is kept")
     private static let claim = Option(name: "claim", value: "N", help: "the number of your claim")
     private static let desk = [
@@ -77,6 +78,15 @@ enum Commands {
                 Operand(name: "FILE", help: "the topology; pins.json is written beside it"),
                 Operand(name: "ANSWER", help: "what authorities answered", isRepeated: true),
             ],
+            options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["link", "list"], summary: "say how the link to each neighbour is, since when, and why",
+            operands: [directory], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["link", "pause"], summary: "hang up on a neighbour until resumed; what is for it waits",
+            operands: [directory, neighbour], options: [reason, CommandSpec.json]),
+        CommandSpec(
+            path: ["link", "resume"], summary: "let a paused link come up again", operands: [directory, neighbour],
             options: [CommandSpec.json]),
         CommandSpec(
             path: ["link", "probe"],
@@ -250,6 +260,9 @@ enum Commands {
         case ["knowledge", "show"]: return try KnowledgeCommands.show(command)
         case ["backup", "create"]: return try BackupCommands.create(command)
         case ["backup", "restore"]: return try BackupCommands.restore(command)
+        case ["link", "list"]: return try LinkCommands.list(command)
+        case ["link", "pause"]: return try LinkCommands.pause(command)
+        case ["link", "resume"]: return try LinkCommands.resume(command)
         case ["outbox", "list"]: return try StoreCommands.outbox(command)
         case ["store", "stat"]: return try StoreCommands.stat(command)
         case ["quarantine", "list"]: return try QuarantineCommands.list(command)

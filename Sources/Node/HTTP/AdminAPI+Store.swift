@@ -47,8 +47,7 @@ extension AdminAPI {
         let rooms = try node.store.read { transaction throws(StoreError) in
             try RoomSummary.list(limits: limits, in: transaction)
         }
-        let links = Dictionary(
-            node.links.ask { $0.links }.map { ($0.peer, $0.phase.rawValue) }, uniquingKeysWith: { first, _ in first })
+        let links = Dictionary(uniqueKeysWithValues: node.links.standings().map { ($0.peer, $0.state.rawValue) })
         return OutboxRooms(
             rooms: rooms.map { summary in
                 let hop = node.topology.nextHop(from: node.id, to: summary.room.destination)
@@ -56,7 +55,7 @@ extension AdminAPI {
                     destination: summary.room.destination.text, lane: "\(summary.room.lane)",
                     waiting: summary.use.count, bytes: summary.use.bytes, share: summary.share,
                     oldest: summary.oldest?.rfc3339, refillBytes: summary.use.refill, nextHop: hop?.text,
-                    link: hop.flatMap { links[$0] } ?? (hop == nil ? "no-route" : "dark"))
+                    link: hop.flatMap { links[$0] } ?? "no-route")
             })
     }
 
