@@ -50,6 +50,9 @@ struct LinkTests {
     func relays() throws {
         let federation = try TestFederation(
             ["centre", "subject-77", "subject-78"], application: SilentApplication.init)
+        // Its file names the port that was chosen then.
+        try federation.start("centre")
+        federation.stop("centre")
         let centre = try federation.start("centre")
         let from = try federation.start("subject-77")
         defer { federation.stopAll() }
@@ -67,6 +70,16 @@ struct LinkTests {
             #expect(room.use.bytes > 50 * 500 && room.use.refill == 0)
             #expect(room.oldest.map { (before - 120_000...before).contains($0.milliseconds) } == true)
         }
+        // Nobody takes the node away while they wait.
+        let retired = String(decoding: federation.topology(version: 2), as: UTF8.self)
+            .replacing(
+                #""subject-78", "segment": "oszn", "state": "live""#,
+                with: #""subject-78", "segment": "oszn", "state": "retired""#)
+        for node in [centre, from] {
+            let refusal = try #require(throws: FederationError.self) { _ = try node.apply(Array(retired.utf8)) }
+            #expect(refusal.code == "node-has-mail" && refusal.detail.contains("subject-78"), "\(refusal)")
+            #expect(node.topology.version == 1)
+        }
         let to = try federation.start("subject-78")
         #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(to) == 50 }, "\(federation.log.all)")
         for node in [centre, from] {
@@ -77,6 +90,11 @@ struct LinkTests {
             #expect(try rooms(node).allSatisfy { $0.use.count == 0 && $0.use.bytes == 0 && $0.oldest == nil })
         }
         #expect(try rooms(from).first?.use.refill ?? 0 > 50 * 500)
+        federation.stop("subject-78")
+        for node in [centre, from] {
+            #expect(try node.apply(Array(retired.utf8)) == 0)
+            #expect(node.topology.version == 2)
+        }
     }
 
     private func rooms(_ node: FederationNode) throws -> [RoomSummary] {

@@ -2,9 +2,11 @@
 extension FederationNode {
     /// Puts a newer topology in force: it is checked, kept in the node's folder, and links that it does not touch go on.
     /// What waited for it here is applied or refused before this returns. It blocks.
-    /// - Throws: `topology-invalid`, `topology-not-newer`, `not-pinned`, `restart-needed`, and what `open` would say of it.
+    /// - Parameter objection: what the application has against it: it throws.
+    /// - Throws: `topology-invalid`, `topology-not-newer`, `node-has-mail`, `not-pinned`, `restart-needed`, and what `open`
+    ///   would say of it.
     /// - Returns: how many parked envelopes have been decided.
-    package func apply(_ bytes: [UInt8]) throws -> Int {
+    package func apply(_ bytes: [UInt8], objection: (Topology) throws -> Void = { _ in }) throws -> Int {
         let next = try FederationNode.topology(bytes, from: "the new topology")
         let current = inForce.current
         guard next.version > current.version else {
@@ -20,6 +22,8 @@ extension FederationNode {
                 "restart-needed", "it changes the centre, or the address at which this node is dialled",
                 remedy: "put the file in place as \(settings.topology ?? folder.topologyFile) and start the node again")
         }
+        try requireNoMail(under: next)
+        try objection(next)
         let pins = try TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20)
         try FederationNode.requirePins(of: next, pins)
         let context = try folder.context(settings, pins: pins)
@@ -27,6 +31,25 @@ extension FederationNode {
         inForce.replace(with: next)
         links.topologyChanged(next, context)
         return try releaseParked()
+    }
+
+    /// What waits here for another node still has a way to it.
+    private func requireNoMail(under next: Topology) throws {
+        let limits = settings.limits.rooms
+        let rooms = try store.read { transaction throws(StoreError) in
+            try RoomSummary.list(limits: limits, in: transaction)
+        }
+        for room in rooms where room.use.count > 0 {
+            let destination = room.room.destination
+            if let node = next.node(destination), node.state != .retired, next.nextHop(from: id, to: destination) != nil
+            {
+                continue
+            }
+            throw FederationError(
+                "node-has-mail",
+                "\(destination) cannot be reached any more, and \(room.use.count) envelopes wait for it (\(room.room.lane))",
+                remedy: "let them arrive first, ekc outbox list shows them; or keep \(destination) and its link")
+        }
     }
 
     /// Decides about what waited for a topology that is in force now.

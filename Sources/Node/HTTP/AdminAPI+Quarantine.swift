@@ -139,7 +139,17 @@ extension AdminAPI {
 
     static func applyTopology(_ request: HTTPRequest, _ node: FederationNode) throws -> TopologyApplied {
         let text = try JSONBody.decode(NewTopology.self, from: request.body).text
-        let released = try node.apply(Array(text.utf8))
+        let current = node.topology
+        let released = try node.apply(Array(text.utf8)) { next in
+            let stranded = try node.store.read { transaction throws(StoreError) in
+                try Stranded.appeals(at: node.id, of: current, under: next, in: transaction)
+            }
+            guard !stranded.isEmpty else { return }
+            let list = stranded.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+            throw FederationError(
+                "tenancy-has-appeals", "open appeals would be left with nobody: \(list)",
+                remedy: "let them be answered or returned first, and route new ones elsewhere by a dated home")
+        }
         let version = node.topology.version
         let actor = actor(request)
         try node.store.write(.essential) { transaction in
