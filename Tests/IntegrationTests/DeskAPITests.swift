@@ -200,6 +200,21 @@ struct DeskAPITests {
             refusals.insert(String(decoding: answer.body, as: UTF8.self))
         }
         #expect(refusals.count == 1 && refusals.first?.contains("not-yours") == true)
+
+        // Withdrawn: nobody from the next request on, and the name stays taken.
+        let place = nodes.place("centre").path
+        #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: "tanna").status == 200)
+        for (kind, name) in [("operator", "anna"), ("channel", "site")] {
+            #expect(try Binary.run([kind, "remove", place, name, "--json"]).output == "{\"name\":\"\(name)\"}\n")
+            #expect(try Binary.run([kind, "remove", place, name]).exit == 1)
+        }
+        #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: "tanna").status == 401)
+        #expect(try nodes.submit().status == 401)
+        #expect(try !Binary.run(["operator", "list", place]).output.contains("anna"))
+        let again = try nodes.add(
+            "centre", "/api/v1/operators", #""name": "anna", "line": "1", "organisation": "PFR""#, token: "other")
+        #expect(again.code == "operator-exists")
+        #expect(try Binary.run(["operator", "remove", place, "../x"]).exit == 1)
     }
 
     @Test(

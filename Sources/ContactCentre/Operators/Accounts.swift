@@ -29,7 +29,8 @@ package enum Accounts {
         let named = Array("name/\(person.name)".utf8)
         guard try transaction.get(.operators, named) == nil else {
             throw DomainError(
-                .conflict, "operator-exists", "\(person.name) is an operator already", remedy: "choose another name")
+                .conflict, "operator-exists", "\(person.name) is an operator, or was one", remedy: "choose another name"
+            )
         }
         var row = Person(name: person.name, organisation: organisation, tenancy: nil, line: "1")
         if case .secondLine(let tenancy, let line) = person.desk {
@@ -49,12 +50,38 @@ package enum Accounts {
         let named = Array("name/\(name)".utf8)
         guard try transaction.get(.channels, named) == nil else {
             throw DomainError(
-                .conflict, "channel-exists", "\(name) is a channel already", remedy: "choose another name")
+                .conflict, "channel-exists", "\(name) is a channel, or was one", remedy: "choose another name")
         }
         try transaction.put(.channels, named, tokenDigest)
         try AppealRows.write(
             ChannelAccount(name: name, kind: kind), .channels, Array("token/".utf8) + tokenDigest, in: transaction)
         try Events.note("channel-added", of: name, by: actor, in: transaction)
+    }
+
+    /// Withdraws a token: whoever has it is nobody from now on. The name is given to nobody else, for events speak of it.
+    /// What the person was at work on comes back to its queue when the lease ends.
+    /// - Throws: `no-such-operator`.
+    package static func remove(
+        operator name: String, by actor: String, in transaction: borrowing WriteTransaction
+    ) throws { try remove(name, "operator", .operators, by: actor, in: transaction) }
+
+    /// - Throws: `no-such-channel`.
+    package static func remove(
+        channel name: String, by actor: String, in transaction: borrowing WriteTransaction
+    ) throws { try remove(name, "channel", .channels, by: actor, in: transaction) }
+
+    private static func remove(
+        _ name: String, _ what: String, _ table: Table, by actor: String, in transaction: borrowing WriteTransaction
+    ) throws {
+        try require(name: name)
+        let named = Array("name/\(name)".utf8)
+        guard let digest = try transaction.get(table, named), !digest.isEmpty else {
+            throw DomainError(
+                .conflict, "no-such-\(what)", "\(name) is no \(what) here", remedy: "see how the name is spelt")
+        }
+        _ = try transaction.delete(table, Array("token/".utf8) + digest)
+        try transaction.put(table, named, [])
+        try Events.note("\(what)-removed", of: name, by: actor, in: transaction)
     }
 
     /// The person whose token has this digest. Nothing is learnt from how long it takes: the key is a digest of 256

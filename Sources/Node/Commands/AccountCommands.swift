@@ -36,6 +36,17 @@ enum AccountCommands {
         }
     }
 
+    private struct Removed: Encodable { var name: String }
+
+    /// `operator remove` and `channel remove`.
+    static func remove(_ command: ParsedCommand) throws -> Int32 {
+        let name = command.operands[1]
+        _ = try NodeCommands.client(command.operands[0])
+            .exchange(AdminAPI.Count.self, "DELETE", "/api/v1/\(command.path[0])s/\(name)")
+        Output.print(command, Removed(name: name), "\(name) is removed: the token opens nothing any more")
+        return 0
+    }
+
     private static func add(
         _ command: ParsedCommand, _ path: String, _ body: (_ digest: String) -> [UInt8]
     ) throws -> Int32 {

@@ -112,6 +112,13 @@ enum Commands {
             path: ["operator", "list"], summary: "list who has a desk at a node", operands: [directory],
             options: [CommandSpec.json]),
         CommandSpec(
+            path: ["operator", "remove"], summary: "withdraw a person's token; the name is given to nobody else",
+            operands: [directory, Operand(name: "NAME", help: "as operator list says it")],
+            options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["channel", "remove"], summary: "withdraw a channel's token; the name is given to no other",
+            operands: [directory, Operand(name: "NAME", help: "as it was added")], options: [CommandSpec.json]),
+        CommandSpec(
             path: ["channel", "add"], summary: "name a channel at the centre, and write its token to a file",
             operands: [directory, Operand(name: "NAME", help: "[a-z0-9-]{1,32}")],
             options: [
@@ -248,6 +255,7 @@ enum Commands {
         case ["link", "probe"]: return try NodeCommands.probe(command)
         case ["operator", "add"]: return try AccountCommands.addOperator(command)
         case ["operator", "list"]: return try AccountCommands.listOperators(command)
+        case ["operator", "remove"], ["channel", "remove"]: return try AccountCommands.remove(command)
         case ["channel", "add"]: return try AccountCommands.addChannel(command)
         case ["appeal", "submit"]: return try DeskCommands.submit(command)
         case ["appeal", "show"]: return try DeskCommands.show(command)

@@ -144,6 +144,20 @@ struct AdminAPI {
         }
         admitted(&routes, "POST", "/api/v1/operators") { .json(try AdminAPI.addOperator($0, node)) }
         admitted(&routes, "POST", "/api/v1/channels") { .json(try AdminAPI.addChannel($0, node)) }
+        admitted(&routes, "DELETE", "/api/v1/operators/{name}") { request in
+            try node.store.write(.essential) { transaction in
+                try Accounts.remove(
+                    operator: request.parameters["name"] ?? "", by: AdminAPI.actor(request), in: transaction)
+            }
+            return .json(Count(count: 1))
+        }
+        admitted(&routes, "DELETE", "/api/v1/channels/{name}") { request in
+            try node.store.write(.essential) { transaction in
+                try Accounts.remove(
+                    channel: request.parameters["name"] ?? "", by: AdminAPI.actor(request), in: transaction)
+            }
+            return .json(Count(count: 1))
+        }
         admitted(&routes, "GET", "/api/v1/quarantine") { _ in .json(try AdminAPI.quarantine(of: node)) }
         admitted(&routes, "GET", "/api/v1/quarantine/{number}") { .json(try AdminAPI.quarantined($0, node)) }
         for decision in [Inbox.Decision.release, .return] {
