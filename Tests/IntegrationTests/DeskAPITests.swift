@@ -1,4 +1,5 @@
 import CCurl
+import CLinux
 import FederationTestKit
 import FoundationEssentials
 import Glibc
@@ -113,6 +114,41 @@ enum ArchitecturePaths {
     static var root: String { #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined() }
 }
 
+/// A desk's events, read as they come.
+private final class OpenStream {
+    private let socket = Glibc.socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+    private(set) var said = ""
+
+    init(_ port: UInt16, token: String) throws {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(status == 0)
+        let request = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(token)\r\n\r\n"
+        try #require(send(socket, request, request.utf8.count, 0) == request.utf8.count)
+    }
+
+    deinit { close(socket) }
+
+    func read(until part: String) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while !said.contains(part) {
+            var entry = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, 10_000) > 0 else { return false }
+            let count = recv(socket, &buffer, buffer.count, 0)
+            guard count > 0 else { return false }
+            said += String(decoding: buffer[..<count], as: UTF8.self)
+        }
+        return true
+    }
+}
+
 @Suite("The API, over HTTP", .serialized)
 struct DeskAPITests {
     @Test("One appeal's whole life, and the same answer to a repeated key after a restart")
@@ -201,14 +237,19 @@ struct DeskAPITests {
         }
         #expect(refusals.count == 1 && refusals.first?.contains("not-yours") == true)
 
-        // Withdrawn: nobody from the next request on, and the name stays taken.
+        // Withdrawn: nobody from the next request on, not in what is open either, and the name stays taken.
         let place = nodes.place("centre").path
+        let stream = try OpenStream(try #require(nodes.running["centre"]?.ready.operators), token: "tanna")
+        #expect(stream.read(until: "text/event-stream"))
+        _ = try nodes.submit()
+        #expect(stream.read(until: #""to":"queued_l1""#), "\(stream.said)")
         #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: "tanna").status == 200)
         for (kind, name) in [("operator", "anna"), ("channel", "site")] {
             #expect(try Binary.run([kind, "remove", place, name, "--json"]).output == "{\"name\":\"\(name)\"}\n")
             #expect(try Binary.run([kind, "remove", place, name]).exit == 1)
         }
         #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: "tanna").status == 401)
+        #expect(stream.read(until: "\r\n0\r\n\r\n"), "\(stream.said)")
         #expect(try nodes.submit().status == 401)
         #expect(try !Binary.run(["operator", "list", place]).output.contains("anna"))
         let again = try nodes.add(

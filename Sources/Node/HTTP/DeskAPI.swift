@@ -286,14 +286,15 @@ struct OperatorAPI {
         routes.on(
             "GET", "/api/v1/events",
             answering: { request in
-                let person = try door.person(try DeskDoor.tokenDigest(request))
+                let token = try DeskDoor.tokenDigest(request)
+                let person = try door.person(token)
                 let last = request.headers["last-event-id"]
                 guard last == nil || last.flatMap(UInt64.init) ?? .max < .max else {
                     throw Problem(
                         400, "bad-event-id", "Last-Event-ID is no number of an event.",
                         remedy: "Send the id of the last event that you have, or none.")
                 }
-                return .events(try events.follow(person, after: last.flatMap(UInt64.init)))
+                return .events(try events.follow(person, token: token, after: last.flatMap(UInt64.init)))
             })
         act(&routes, "/api/v1/queue/claim") { act, _, person, transaction in
             let wanted = try act.id.map { text in try OperatorAPI.id(text, in: transaction) }

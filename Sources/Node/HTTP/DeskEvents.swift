@@ -12,6 +12,8 @@ final class DeskEvents: Sendable {
 
     private struct Follower {
         var person: Operator
+        /// Of the token that opened it: withdrawn, it hears nothing more.
+        var token: [UInt8]
         var stream: EventStream
         var last: UInt64
     }
@@ -24,6 +26,8 @@ final class DeskEvents: Sendable {
         var to: String
         var at: String
     }
+
+    private typealias Row = (number: UInt64, event: AppealEventRecord)
 
     /// Between two looks.
     private static let pauseMilliseconds = 200
@@ -40,12 +44,14 @@ final class DeskEvents: Sendable {
         Threads.start("desk-events") { self.run() }
     }
 
-    /// - Parameter number: the last event that the person has; nil: from now on.
-    func follow(_ person: Operator, after number: UInt64?) throws(StoreError) -> EventStream {
+    /// - Parameters:
+    ///   - token: its digest.
+    ///   - number: the last event that the person has; nil: from now on.
+    func follow(_ person: Operator, token: [UInt8], after number: UInt64?) throws(StoreError) -> EventStream {
         let last = try node.store.read { transaction throws(StoreError) in try Events.last(in: transaction) }
         let stream = EventStream()
         state.change {
-            $0.followers.append(Follower(person: person, stream: stream, last: min(number ?? last, last)))
+            $0.followers.append(Follower(person: person, token: token, stream: stream, last: min(number ?? last, last)))
         }
         return stream
     }
@@ -78,15 +84,21 @@ final class DeskEvents: Sendable {
 
     /// - Returns: the last number that the follower needs no more.
     private func tell(_ follower: Follower) -> UInt64 {
-        let read = try? node.store.read { transaction throws(StoreError) in
+        let read: (last: UInt64, seen: [Row])?? = try? node.store.read {
+            transaction throws(StoreError) -> (last: UInt64, seen: [Row])? in
+            guard try Accounts.person(tokenDigest: follower.token, in: transaction) != nil else { return nil }
             let rows = try Events.transitions(after: follower.last, limit: DeskEvents.rows, in: transaction)
-            var seen: [(number: UInt64, event: AppealEventRecord)] = []
+            var seen: [Row] = []
             for row in rows.found where try self.desk.mayFollow(follower.person, row.event, in: transaction) {
                 seen.append(row)
             }
             return (last: rows.last, seen: seen)
         }
-        guard let read else { return follower.last }
+        guard let found = read else { return follower.last }
+        guard let read = found else {
+            follower.stream.close()
+            return follower.last
+        }
         for (number, event) in read.seen {
             let told = Told(
                 id: event.appeal, event: event.event.rawValue, from: event.from?.rawValue, to: event.to.rawValue,
