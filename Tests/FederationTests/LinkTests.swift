@@ -97,6 +97,32 @@ struct LinkTests {
         }
     }
 
+    @Test("A topology file that was put in place by hand and leaves mail with nobody is said at the start")
+    func mailForNobody() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        try send(3, from: try federation.start("centre"), to: "subject-77")
+        federation.stop("centre")
+        let place = federation.place("centre")
+        let text = String(decoding: try Files.read(place.topologyFile, maximum: 1 << 20), as: UTF8.self)
+        let retired = text.replacing(
+            #""subject-77", "segment": "oszn", "state": "live""#,
+            with: #""subject-77", "segment": "oszn", "state": "retired""#)
+        for (file, said) in [(text, 0), (retired, 1)] {
+            try Files.write(Array(file.utf8), to: place.topologyFile)
+            let log = Monitor<[String]>([])
+            let node = try FederationNode.open(
+                place, tables: [],
+                log: { event in log.change { $0.append("\(event.code) \(event.peer?.text ?? "-") \(event.detail)") } }
+            ) { _, _, _ in SilentApplication() }
+            node.start()
+            node.stop()
+            let lines = log.changeQuietly { $0 }
+            #expect(
+                lines.filter { $0.hasPrefix("mail-for-nobody subject-77 3 envelopes") }.count == said, "\(lines)")
+        }
+    }
+
     private func rooms(_ node: FederationNode) throws -> [RoomSummary] {
         let limits = node.settings.limits.rooms
         return try node.store.read { transaction throws(StoreError) in

@@ -35,20 +35,25 @@ extension FederationNode {
 
     /// What waits here for another node still has a way to it.
     private func requireNoMail(under next: Topology) throws {
+        guard let room = try mailForNobody(under: next).first else { return }
+        let destination = room.room.destination
+        throw FederationError(
+            "node-has-mail",
+            "\(destination) cannot be reached any more, and \(room.use.count) envelopes wait for it (\(room.room.lane))",
+            remedy: "let them arrive first, ekc outbox list shows them; or keep \(destination) and its link")
+    }
+
+    /// Rooms in which something waits for a node to which a topology has no way.
+    func mailForNobody(under topology: Topology) throws -> [RoomSummary] {
         let limits = settings.limits.rooms
         let rooms = try store.read { transaction throws(StoreError) in
             try RoomSummary.list(limits: limits, in: transaction)
         }
-        for room in rooms where room.use.count > 0 {
+        return rooms.filter { room in
+            guard room.use.count > 0 else { return false }
             let destination = room.room.destination
-            if let node = next.node(destination), node.state != .retired, next.nextHop(from: id, to: destination) != nil
-            {
-                continue
-            }
-            throw FederationError(
-                "node-has-mail",
-                "\(destination) cannot be reached any more, and \(room.use.count) envelopes wait for it (\(room.room.lane))",
-                remedy: "let them arrive first, ekc outbox list shows them; or keep \(destination) and its link")
+            guard let node = topology.node(destination), node.state != .retired else { return true }
+            return topology.nextHop(from: id, to: destination) == nil
         }
     }
 

@@ -66,10 +66,18 @@ package final class FederationNode: Sendable {
                 topologyVersion: version)
             let loop = try LinkLoop(configuration, store: store, inbox: inbox)
             links.set(loop)
-            return FederationNode(
+            let node = FederationNode(
                 id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, tables: tables,
-                store: store,
-                outbox: outbox, links: loop)
+                store: store, outbox: outbox, links: loop)
+            // A file that was put in place by hand was held against nothing.
+            for room in try node.mailForNobody(under: topology) {
+                log(
+                    LinkLoop.Event(
+                        code: "mail-for-nobody", peer: room.room.destination,
+                        detail:
+                            "\(room.use.count) envelopes wait (\(room.room.lane)), and the topology has no way to it"))
+            }
+            return node
         } catch {
             store.close()
             throw error
