@@ -162,7 +162,7 @@ package struct Desk<Outgoing: Sender>: Sendable {
     /// A store that was put back counts numbers from where it was: what was given out since belongs to others.
     package func stepNumbers(in transaction: borrowing WriteTransaction) throws(StoreError) {
         let (life, counter) = (Array("number-life".utf8), Array("appeal-number".utf8))
-        let lives = try transaction.number(Array("incarnation-count".utf8))
+        let lives = try transaction.number(MetaKey.incarnationCount)
         let stepped = try transaction.number(life)
         guard lives > stepped else { return }
         try transaction.setNumber(life, lives)

@@ -2,14 +2,15 @@
 extension Inbox {
     // MARK: At the destination
 
-    /// Keeps an envelope unopened, or as it was refused.
+    /// Keeps an envelope unopened, or as it was refused, when that is the verdict.
     /// - Returns: whether it waits here for a decision; to an origin that knows nothing of holding it is refused, and
     ///   what stays here is for people to look at.
     @discardableResult
     func hold(
-        _ item: ReceivedBatch.Item, _ reason: HoldReason, tries: Int, _ outcome: inout ExchangeOutcome,
+        _ item: ReceivedBatch.Item, _ verdict: Verdict, _ outcome: inout ExchangeOutcome,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) -> Bool {
+        guard case .held(let reason, let tries) = verdict else { return false }
         outcome.held.append(
             HeldPosition(stream: item.header.stream, position: item.header.position, reason: reason))
         var row = QuarantineRow(reason, tries: tries, item, at: transaction.now)
@@ -109,15 +110,14 @@ extension Inbox {
         _ bytes: [UInt8], _ stream: StreamID, _ position: UInt64, _ reason: HoldReason,
         _ result: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
     ) throws(StoreError) -> Bool {
-        let key = StreamPosition(stream: stream, position: position).key
-        if let outcome = try Held.row(key, in: transaction)?.outcome {
-            try transaction.delete(.held, key)
-            try conclude(
-                bytes, StreamPosition(stream: stream, position: position), outcome.code, &result, in: transaction)
+        let place = StreamPosition(stream: stream, position: position)
+        if let outcome = try Held.row(place.key, in: transaction)?.outcome {
+            try transaction.delete(.held, place.key)
+            try conclude(bytes, place, outcome.code, &result, in: transaction)
             return false
         }
         let row = HeldRow(reason: reason.rawValue, heldAt: transaction.now, envelope: bytes)
-        try transaction.put(.held, key, row.encoded())
+        try transaction.put(.held, place.key, row.encoded())
         if let envelope = try? EnvelopeCodec.decode(bytes), envelope.header.kind.isForApplication {
             try application.held(envelope, reason: reason, in: transaction)
         }
@@ -132,18 +132,16 @@ extension Inbox {
             let stream = body.stream(from: node, to: message.header.stream.origin)
         else { throw Rejection("body-invalid") }
         guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
-        let key = StreamPosition(stream: stream, position: body.position).key
-        if let held = try Held.row(key, in: transaction), held.outcome == nil {
-            try transaction.delete(.held, key)
+        let place = StreamPosition(stream: stream, position: body.position)
+        if let held = try Held.row(place.key, in: transaction), held.outcome == nil {
+            try transaction.delete(.held, place.key)
             if row.held > 0 { row.held -= 1 }
             transaction.group.streams.update(stream, row)
-            try conclude(
-                held.envelope, StreamPosition(stream: stream, position: body.position), body.outcome.code, &outcome,
-                in: transaction)
-        } else if (row.base + 1...max(row.last, row.base + 1)).contains(body.position), body.position <= row.last {
+            try conclude(held.envelope, place, body.outcome.code, &outcome, in: transaction)
+        } else if body.position > row.base, body.position <= row.last {
             // The receipt that says so is on its way yet.
             let early = HeldRow(outcome: body.outcome, heldAt: transaction.now)
-            try transaction.put(.held, key, early.encoded())
+            try transaction.put(.held, place.key, early.encoded())
         }
     }
 }

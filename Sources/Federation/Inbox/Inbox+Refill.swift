@@ -115,24 +115,15 @@ extension Inbox {
         let item = ReceivedBatch.Item(header: header, bytes: refill.envelope)
         let verdict = try attempt(item, &outcome, in: transaction)
         if refill.what == .held { try tell(verdict, of: header, in: transaction) }
-        switch verdict {
-        case .applied: try count(stream, in: transaction) { $0.appliedCount += 1 }
-        case .rejected(let code):
+        if case .rejected(let code) = verdict {
             // Its origin may know it as applied, by an earlier life of this store: a person should know of it.
             outcome.takenBack.append(TakenBack(stream: stream, position: refill.position, code: "refill-\(code)"))
-            try noteRefusal(stream, refill.position, code, in: transaction)
-            try count(stream, in: transaction) { row in
-                row.rejectedCount += 1
-                row.rejections.append(RejectedPosition(position: refill.position, code: code))
-            }
-        case .held(let reason, let tries):
-            try noteRefusal(stream, refill.position, reason.rawValue, in: transaction)
-            let stays = try hold(item, reason, tries: tries, &outcome, in: transaction)
-            try count(stream, in: transaction) { row in
-                if stays { row.held += 1 } else { row.rejectedCount += 1 }
-                row.rejections.append(RejectedPosition(position: refill.position, code: reason.rawValue))
-            }
         }
+        let stays = try hold(item, verdict, &outcome, in: transaction)
+        guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
+        row.missing -= min(row.missing, 1)
+        try count(verdict, of: header, stays: stays, in: &row, transaction)
+        transaction.group.streams.update(stream, row)
     }
 
     /// The origin has counted it as held: it hears what became of it, unless it is held again.

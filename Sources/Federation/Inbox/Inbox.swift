@@ -69,9 +69,7 @@ package struct Inbox: Sendable {
             } else if stream.destination == node {
                 try apply(item, &outcome, in: transaction)
             } else if stream.destination == .everyone {
-                if case .held(let reason, let tries) = try attempt(item, &outcome, in: transaction) {
-                    try hold(item, reason, tries: tries, &outcome, in: transaction)
-                }
+                try hold(item, try attempt(item, &outcome, in: transaction), &outcome, in: transaction)
                 Outbox.keep(item.bytes, as: stream, &row, in: transaction)
             } else if mayRelay, transaction.group.rooms.hasPlace(Room(stream), for: .relay) {
                 Outbox.keep(item.bytes, as: stream, &row, in: transaction)
@@ -134,25 +132,10 @@ package struct Inbox: Sendable {
     ) throws(StoreError) {
         let position = item.header.position
         let verdict = try attempt(item, &outcome, in: transaction)
-        let stays: Bool
-        if case .held(let reason, let tries) = verdict {
-            stays = try hold(item, reason, tries: tries, &outcome, in: transaction)
-        } else {
-            stays = false
-        }
+        let stays = try hold(item, verdict, &outcome, in: transaction)
         // The effect may have changed this very stream: a refill comes in one and is of one.
         var row = try transaction.group.streams.open(item.header.stream, in: transaction)
-        switch verdict {
-        case .applied: row.appliedCount += 1
-        case .rejected(let code):
-            row.rejectedCount += 1
-            row.rejections.append(RejectedPosition(position: position, code: code))
-            try noteRefusal(item.header.stream, position, code, in: transaction)
-        case .held(let reason, _):
-            if stays { row.held += 1 } else { row.rejectedCount += 1 }
-            row.rejections.append(RejectedPosition(position: position, code: reason.rawValue))
-            try noteRefusal(item.header.stream, position, reason.rawValue, in: transaction)
-        }
+        try count(verdict, of: item.header, stays: stays, in: &row, transaction)
         row.last = position
         row.lastDigest = row.lastDigest.extended(by: item.bytes[...])
         row.base = row.last
@@ -160,6 +143,26 @@ package struct Inbox: Sendable {
         row.applied = row.last
         row.refillBase = row.last
         transaction.group.streams.update(item.header.stream, row)
+    }
+
+    /// Counts what became of an envelope, and notes what did not take effect.
+    /// - Parameter stays: of one that is held: here, for a decision.
+    func count(
+        _ verdict: Verdict, of header: EnvelopeHeader, stays: Bool, in row: inout StreamRow,
+        _ transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let code: String
+        switch verdict {
+        case .applied: return row.appliedCount += 1
+        case .rejected(let why):
+            code = why
+            row.rejectedCount += 1
+        case .held(let reason, _):
+            code = reason.rawValue
+            if stays { row.held += 1 } else { row.rejectedCount += 1 }
+        }
+        row.rejections.append(RejectedPosition(position: header.position, code: code))
+        try noteRefusal(header.stream, header.position, code, in: transaction)
     }
 
     private func settle(

@@ -90,11 +90,7 @@ extension LinkLoop {
     }
 
     /// Every neighbour of the topology.
-    package func standings() -> [LinkStanding] {
-        let answer = Monitor<[LinkStanding]?>(nil)
-        post(.perform { loop in answer.change { $0 = loop.standingsNow() } })
-        return answer.wait(until: { $0 != nil }, then: { $0 ?? [] })
-    }
+    package func standings() -> [LinkStanding] { look { loop in loop.standingsNow() } }
 
     private func standingsNow() -> [LinkStanding] {
         let topology = configuration.topology

@@ -37,8 +37,6 @@ package final class LinkLoop: @unchecked Sendable {
     enum Inbound {
         case committed(CommitReport)
         case workDone(WorkTag, Result<ExchangeOutcome, StoreError>)
-        case ask(@Sendable (borrowing Exchange) -> Void)
-        case topology(Topology, TLSContext)
         case perform(@Sendable (LinkLoop) -> Void)
         case stop
     }
@@ -146,8 +144,13 @@ package final class LinkLoop: @unchecked Sendable {
 
     /// Runs `body` on the loop's thread and waits for what it says.
     package func ask<Answer: Sendable>(_ body: @escaping @Sendable (borrowing Exchange) -> Answer) -> Answer {
+        look { loop in body(loop.exchange) }
+    }
+
+    /// Runs `body` on the loop's thread, which alone may touch the loop, and waits for what it says.
+    func look<Answer: Sendable>(_ body: @escaping @Sendable (LinkLoop) -> Answer) -> Answer {
         let answer = Monitor<Answer?>(nil)
-        post(.ask { exchange in answer.change { $0 = body(exchange) } })
+        post(.perform { loop in answer.change { $0 = body(loop) } })
         return answer.wait(until: { $0 != nil }) { answer in
             guard let answer else { preconditionFailure("waited for") }
             return answer
@@ -158,7 +161,9 @@ package final class LinkLoop: @unchecked Sendable {
     package func committed(_ report: CommitReport) { post(.committed(report)) }
 
     /// A newer topology, and what TLS goes by with it.
-    package func topologyChanged(_ topology: Topology, _ context: TLSContext) { post(.topology(topology, context)) }
+    package func topologyChanged(_ topology: Topology, _ context: TLSContext) {
+        post(.perform { loop in loop.replace(topology, context) })
+    }
 
     func post(_ event: Inbound) {
         let wasEmpty = inbound.changeQuietly { queue in
@@ -217,8 +222,6 @@ package final class LinkLoop: @unchecked Sendable {
             case .workDone(let tag, let result):
                 act(exchange.workDone(tag, result))
                 if case .receive(let number) = tag { readOn(number) }
-            case .ask(let body): body(exchange)
-            case .topology(let topology, let context): replace(topology, context)
             case .perform(let body): body(self)
             case .stop: stopping = true
             }

@@ -101,12 +101,12 @@ package struct Outbox: Sender {
     private static func forgetTakenBack(
         _ stream: StreamID, through position: UInt64, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
-        let first = StreamPosition(stream: stream, position: 0).key
+        let prefix = stream.key
         let end = StreamPosition(stream: stream, position: position).key
         var keys: [[UInt8]] = []
-        try transaction.scan(.takenBack, from: first) { key, _ in
+        try transaction.scan(.takenBack, from: prefix) { key, _ in
             let key = Array(key)
-            guard key.starts(with: first.dropLast(8)), key.lexicographicallyPrecedes(end) || key == end else {
+            guard key.starts(with: prefix), key.lexicographicallyPrecedes(end) || key == end else {
                 return false
             }
             keys.append(key)

@@ -35,26 +35,28 @@ extension FederationNode {
 
     /// What waits here for another node still has a way to it.
     private func requireNoMail(under next: Topology) throws {
-        guard let room = try mailForNobody(under: next).first else { return }
-        let destination = room.room.destination
+        guard let (room, count) = try mailForNobody(under: next).first else { return }
+        let destination = room.destination
         throw FederationError(
             "node-has-mail",
-            "\(destination) cannot be reached any more, and \(room.use.count) envelopes wait for it (\(room.room.lane))",
+            "\(destination) cannot be reached any more, and \(count) envelopes wait for it (\(room.lane))",
             remedy: "let them arrive first, ekc outbox list shows them; or keep \(destination) and its link")
     }
 
-    /// Rooms in which something waits for a node to which a topology has no way.
-    func mailForNobody(under topology: Topology) throws -> [RoomSummary] {
-        let limits = settings.limits.rooms
-        let rooms = try store.read { transaction throws(StoreError) in
-            try RoomSummary.list(limits: limits, in: transaction)
+    /// Rooms in which something waits for a node to which a topology has no way, and how many envelopes.
+    func mailForNobody(under topology: Topology) throws -> [(room: Room, count: UInt64)] {
+        let streams = try store.read { transaction throws(StoreError) in try Sessions.streams(in: transaction) }
+        var waiting: [Room: UInt64] = [:]
+        for (stream, row) in streams.map({ ($0.id, $0.row) })
+        where stream.destination != .everyone && row.last > row.base {
+            if let node = topology.node(stream.destination), node.state != .retired,
+                topology.nextHop(from: id, to: stream.destination) != nil
+            {
+                continue
+            }
+            waiting[Room(stream), default: 0] += row.last - row.base
         }
-        return rooms.filter { room in
-            guard room.use.count > 0 else { return false }
-            let destination = room.room.destination
-            guard let node = topology.node(destination), node.state != .retired else { return true }
-            return topology.nextHop(from: id, to: destination) == nil
-        }
+        return waiting.sorted { $0.key < $1.key }.map { (room: $0.key, count: $0.value) }
     }
 
     /// Decides about what waited for a topology that is in force now.

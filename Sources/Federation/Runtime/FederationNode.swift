@@ -70,12 +70,11 @@ package final class FederationNode: Sendable {
                 id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, tables: tables,
                 store: store, outbox: outbox, links: loop)
             // A file that was put in place by hand was held against nothing.
-            for room in try node.mailForNobody(under: topology) {
+            for (room, count) in try node.mailForNobody(under: topology) {
                 log(
                     LinkLoop.Event(
-                        code: "mail-for-nobody", peer: room.room.destination,
-                        detail:
-                            "\(room.use.count) envelopes wait (\(room.room.lane)), and the topology has no way to it"))
+                        code: "mail-for-nobody", peer: room.destination,
+                        detail: "\(count) envelopes wait (\(room.lane)), and the topology has no way to it"))
             }
             return node
         } catch {

@@ -103,12 +103,8 @@ package struct Backup: Sendable {
             guard count > 0 else {
                 return count == 0 && fsync(file) == 0 ? .success(()) : .failure(.unwritable(path))
             }
-            var done = 0
-            while done < count {
-                let put = buffer[done..<count].withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-                if put < 0, errno == EINTR { continue }
-                guard put > 0 else { return .failure(.unwritable(path)) }
-                done += put
+            guard buffer[..<count].withUnsafeBytes({ Files.writeAll($0, to: file) }) else {
+                return .failure(.unwritable(path))
             }
             total += count
             guard (try? goesOn(total)) ?? false else {
@@ -196,7 +192,7 @@ package struct Backup: Sendable {
     package func restore(
         to place: NodeFolder, node: NodeID, tables: [Table], reason: String, actor: UInt32, now: Timestamp
     ) throws -> String? {
-        _ = try check(for: node)
+        let manifest = try check(for: node)
         let isThere = Files.exists(place.storeFolder)
         let lock = isThere ? try StoreLock(directory: place.storeFolder) : nil
         defer { lock?.release() }
@@ -206,8 +202,10 @@ package struct Backup: Sendable {
         }
         try Files.makeFolder(aside.storeFolder, mode: 0o700)
         do {
-            let copied = try Files.copy(dataFile, to: aside.dataFile, inParts: Backup.part)
-            guard copied == (try aside.digest().bytes) else { throw FederationError.unwritable(aside.dataFile) }
+            try Files.copy(dataFile, to: aside.dataFile, inParts: Backup.part)
+            guard try aside.digest() == (manifest.bytes, manifest.digest) else {
+                throw FederationError.unwritable(aside.dataFile)
+            }
             let engine = try LMDBEngine(directory: aside.storeFolder, tables: Table.exchange + tables)
             defer { engine.close() }
             _ = try NewIncarnation.open(

@@ -12,16 +12,14 @@ package enum MetaKey {
     /// 1 from a restore until the domain has asked its peers.
     package static let reconcile = Array("reconcile".utf8)
     static let format = Array("format".utf8)
-    static let incarnation = Array("incarnation".utf8)
+    package static let incarnation = Array("incarnation".utf8)
     static let streamOrdinal = Array("stream-ordinal".utf8)
     static let start = Array("start".utf8)
     static let rewound = Array("rewound".utf8)
-    static let incarnationCount = Array("incarnation-count".utf8)
-    static let gapCount = Array("gap-count".utf8)
+    package static let incarnationCount = Array("incarnation-count".utf8)
     static func incarnationRecord(_ number: UInt64) -> [UInt8] { Array("incarnation/\(number)".utf8) }
-    static func gap(_ number: UInt64) -> [UInt8] { Array("gap/\(number)".utf8) }
     static let quarantineCount = Array("quarantine-count".utf8)
-    static let probes = Array("probes".utf8)
+    package static let probes = Array("probes".utf8)
     static func peer(_ node: NodeID) -> [UInt8] { Array("peer/\(node.text)".utf8) }
 }
 

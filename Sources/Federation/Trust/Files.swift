@@ -42,7 +42,7 @@ package enum Files {
         try syncFolder(of: other)
     }
 
-    private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Bool {
+    static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Bool {
         var written = 0
         while written < bytes.count {
             let count = Glibc.write(descriptor, bytes.baseAddress?.advanced(by: written), bytes.count - written)
@@ -100,17 +100,14 @@ package enum Files {
         return descriptor
     }
 
-    /// Copies a file into a new one, synced. Returns its bytes.
-    package static func copy(_ from: String, to: String, inParts size: Int) throws(FederationError) -> Int {
+    /// Copies a file into a new one, synced.
+    package static func copy(_ from: String, to: String, inParts size: Int) throws(FederationError) {
         let descriptor = try create(to, mode: 0o600)
         defer { close(descriptor) }
-        var count = 0
         try read(from, inParts: size) { part throws(FederationError) in
             guard part.withUnsafeBytes({ writeAll($0, to: descriptor) }) else { throw .unwritable(to) }
-            count += part.count
         }
         guard fsync(descriptor) == 0 else { throw .unwritable(to) }
-        return count
     }
 
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

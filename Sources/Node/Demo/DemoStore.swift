@@ -50,8 +50,8 @@ struct DemoStore {
     }
 
     private mutating func readStreams(_ transaction: borrowing ReadTransaction) throws(StoreError) {
-        life = try transaction.get(.meta, Array("incarnation".utf8)) ?? []
-        applied = try transaction.number(Array("probes".utf8))
+        life = try transaction.get(.meta, MetaKey.incarnation) ?? []
+        applied = try transaction.number(MetaKey.probes)
         lastEvent = try Events.last(in: transaction)
         for stream in try Sessions.streams(in: transaction) {
             if stream.id.destination == .everyone {

@@ -299,8 +299,9 @@ struct AdminAPI {
     }
 
     private static func status(of node: FederationNode) throws -> Status {
-        let links = node.links.ask { $0.links }
-        let rows = node.links.ask { exchange in exchange.rows }
+        let (links, rows, rewound, unbalanced) = node.links.ask { exchange in
+            (exchange.links, exchange.rows, exchange.isRewound, exchange.unbalanced)
+        }
         var waiting: [String: UInt64] = [:]
         // Each life of the centre's store has numbered from 1: the log is all of them, one after another.
         let knowledge = rows.filter { $0.key.destination == .everyone }.reduce(0) { $0 + $1.value.last }
@@ -308,12 +309,10 @@ struct AdminAPI {
         where ![node.id, .everyone].contains(stream.destination) && row.last > row.base {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
-        let rewound = node.links.ask { exchange in exchange.isRewound }
         let probes = try node.store.read { transaction throws(StoreError) in
-            try transaction.number(Array("probes".utf8))
+            try transaction.number(MetaKey.probes)
         }
         let here = rows.filter { $0.key.destination == node.id }.values
-        let unbalanced = node.links.ask { exchange in exchange.unbalanced }
         func held(_ isHere: Bool) -> UInt64 {
             rows.reduce(0) { ($1.key.destination == node.id) == isHere ? $0 + UInt64($1.value.held) : $0 }
         }
