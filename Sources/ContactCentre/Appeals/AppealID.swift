@@ -7,6 +7,13 @@ package struct AppealID: Sendable, Hashable, Comparable, CustomStringConvertible
 
     package init(bits: ID128) { self.bits = bits }
 
+    /// Nil when there are fewer than 16 bytes.
+    package init?(key: [UInt8]) {
+        var reader = ByteReader(key)
+        guard let bits = try? reader.id128() else { return nil }
+        self.bits = bits
+    }
+
     /// - Parameters:
     ///   - time: the instant of intake; 48 bits of it are kept.
     ///   - random: any 128 random bits, of which 74 are used.

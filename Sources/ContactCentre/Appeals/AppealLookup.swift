@@ -16,8 +16,7 @@ package enum AppealLookup {
     ) throws(StoreError) -> AppealID? {
         if let id = AppealID(text) { return id }
         guard let number = AppealNumber(text), let bytes = try transaction.get(.numbers, number.key) else { return nil }
-        var reader = ByteReader(bytes)
-        return (try? reader.id128()).map(AppealID.init)
+        return AppealID(key: bytes)
     }
 
     /// In the order in which they happened; of a very long story the end.

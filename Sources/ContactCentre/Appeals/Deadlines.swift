@@ -95,11 +95,7 @@ extension Desk {
 
     private func pass(_ what: Deadline, _ row: [UInt8], in transaction: borrowing WriteTransaction) throws {
         if what == .answer { return try Idempotency.forget(row, in: transaction) }
-        var reader = ByteReader(row)
-        guard let bits = try? reader.id128(), var appeal = try appeal(AppealID(bits: bits), in: transaction) else {
-            return
-        }
-        let id = AppealID(bits: bits)
+        guard let id = AppealID(key: row), var appeal = try appeal(id, in: transaction) else { return }
         switch what {
         case .lease: try endLease(&appeal, id, in: transaction)
         case .text where row != id.key: if node == centre { try transaction.delete(.text, row) }

@@ -22,18 +22,6 @@ package struct Intake: Sendable {
     }
 }
 
-extension Intake {
-    /// Topic and site stay at the centre for good: they are names, never what somebody has written, and no number of a
-    /// person fits into them.
-    fileprivate static func isName(_ text: String, _ most: Int, digits: Int = 0) -> Bool {
-        (1...most).contains(text.utf8.count)
-            && text.utf8.allSatisfy { byte in
-                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || [0x2D, 0x2E, 0x5F].contains(byte)
-            }
-            && text.utf8.count { (0x30...0x39).contains($0) } <= digits
-    }
-}
-
 /// Intake and the first line, at the centre.
 extension Desk {
     /// Accepts an appeal: said only when its commit is durable.
@@ -49,8 +37,9 @@ extension Desk {
                 remedy: "name a participant and a subject of the topology")
         }
         let counter = Int(truncatingIfNeeded: try transaction.nextNumber(Array("appeal-number".utf8)))
-        guard intake.topic.map({ Intake.isName($0, 64) }) ?? true,
-            intake.site.map({ Intake.isName($0, 253, digits: 7) }) ?? true
+        // They stay at the centre for good: no number of a person fits into them.
+        guard intake.topic.map({ PlainText.isName($0, most: 64, digits: 0) }) ?? true,
+            intake.site.map({ PlainText.isName($0, most: 253, digits: 7) }) ?? true
         else {
             throw DomainError(
                 .badInput, "bad-name", "topic or site is a text, not a name",

@@ -32,6 +32,15 @@ package enum PlainText {
         }
     }
 
+    /// A name, never what somebody has written: [a-z0-9._-], with so many digits at the most.
+    static func isName(_ text: String, most: Int, digits: Int) -> Bool {
+        (1...most).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || [0x2D, 0x2E, 0x5F].contains(byte)
+            }
+            && text.utf8.count { (0x30...0x39).contains($0) } <= digits
+    }
+
     /// Whether something is said in it, and nothing but text: no control characters besides line ends and tabs.
     package static func isSaid(_ text: String) -> Bool {
         text.unicodeScalars.contains { isSeen($0.properties.generalCategory) }

@@ -66,7 +66,6 @@ struct StatusBody: Codable, Sendable, Hashable {
         var at: Int64?
     }
 
-    /// Appeals in one message.
     /// What a home has, when the centre was put back and asks for everything.
     struct Mine: Codable, Sendable, Hashable {
         var id: String

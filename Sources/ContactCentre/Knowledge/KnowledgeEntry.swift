@@ -34,10 +34,10 @@ package struct KnowledgeEntry: Codable, Sendable, Hashable {
             idBytes.allSatisfy({ (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D })
         else { return "\"\(id)\" is no entry id: use capital letters, digits and dashes" }
         if !Topology.participants.contains(organisation) { return "\(id): there is no participant \(organisation)" }
-        if let subject, subject.utf8.count != 2 || !subject.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-            return "\(id): a subject is two digits"
+        if let subject, !Topology.isSubject(subject) { return "\(id): a subject is two digits" }
+        if !PlainText.isName(topic, most: 64, digits: 64) {
+            return "\(id): a topic is a name of [a-z0-9._-], at most 64 characters"
         }
-        if !KnowledgeEntry.isTopic(topic) { return "\(id): a topic is a name of [a-z0-9._-], at most 64 characters" }
         if !PlainText.isSaid(question) || !PlainText.isSaid(answer) {
             return "\(id): question or answer is empty, or has control characters"
         }
@@ -53,13 +53,6 @@ package struct KnowledgeEntry: Codable, Sendable, Hashable {
 }
 
 extension KnowledgeEntry {
-    private static func isTopic(_ text: String) -> Bool {
-        (1...64).contains(text.utf8.count)
-            && text.utf8.allSatisfy { byte in
-                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || [0x2D, 0x2E, 0x5F].contains(byte)
-            }
-    }
-
     /// What is wrong with entries that are handed in together.
     package static func faults(_ entries: [KnowledgeEntry]) -> [String] {
         var seen: Set<String> = []

@@ -10,21 +10,32 @@ extension Desk {
         after start: [UInt8], in transaction: borrowing WriteTransaction
     ) throws -> [UInt8]? {
         guard node != centre else { return nil }
+        let page = try page(after: start, in: transaction)
+        let asked = page.mine.filter { !$0.state.isFinal }.map {
+            StatusBody.Asked(id: $0.id, ownershipEpoch: $0.ownershipEpoch)
+        }
+        if !asked.isEmpty { try send(StatusBody(asked: asked), to: centre, in: transaction) }
+        return page.keys.last
+    }
+
+    /// The next appeals here, and those of them that are at home here.
+    private func page(
+        after start: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> (keys: [[UInt8]], mine: [AppealRecord]) {
         var keys: [[UInt8]] = []
         try transaction.scan(.appeals, from: start) { key, _ in
             let key = Array(key)
             if key != start { keys.append(key) }
             return keys.count < StatusBody.most
         }
-        var asked: [StatusBody.Asked] = []
+        var mine: [AppealRecord] = []
         for key in keys {
             guard let appeal = try AppealRows.read(AppealRecord.self, .appeals, key, in: transaction),
-                appeal.owner == node.text, !appeal.state.isFinal
+                appeal.owner == node.text
             else { continue }
-            asked.append(StatusBody.Asked(id: appeal.id, ownershipEpoch: appeal.ownershipEpoch))
+            mine.append(appeal)
         }
-        if !asked.isEmpty { try send(StatusBody(asked: asked), to: centre, in: transaction) }
-        return keys.last
+        return (keys, mine)
     }
 
     private func send(_ body: StatusBody, to peer: NodeID, in transaction: borrowing WriteTransaction) throws {
@@ -38,32 +49,16 @@ extension Desk {
     }
 
     private func tellEverything(after text: String, in transaction: borrowing WriteTransaction) throws {
-        let start = AppealID(text)?.key ?? []
-        var keys: [[UInt8]] = []
-        try transaction.scan(.appeals, from: start) { key, _ in
-            let key = Array(key)
-            if key != start { keys.append(key) }
-            return keys.count < StatusBody.most
+        let page = try page(after: AppealID(text)?.key ?? [], in: transaction)
+        let mine = page.mine.compactMap { appeal -> StatusBody.Mine? in
+            guard let tenancy = appeal.tenancy, let reason = appeal.reason else { return nil }
+            return StatusBody.Mine(
+                id: appeal.id, ownershipEpoch: appeal.ownershipEpoch, tenancy: tenancy, reason: reason,
+                outcome: appeal.state.isFinal ? appeal.outcome : nil, at: appeal.resolvedAt)
         }
-        var mine: [StatusBody.Mine] = []
-        for key in keys {
-            guard let appeal = try AppealRows.read(AppealRecord.self, .appeals, key, in: transaction),
-                appeal.owner == node.text, let tenancy = appeal.tenancy, let reason = appeal.reason
-            else { continue }
-            mine.append(
-                StatusBody.Mine(
-                    id: appeal.id, ownershipEpoch: appeal.ownershipEpoch, tenancy: tenancy, reason: reason,
-                    outcome: appeal.state.isFinal ? appeal.outcome : nil, at: appeal.resolvedAt))
-        }
-        let next = keys.count == StatusBody.most ? try appealID(keys.last)?.description : nil
+        let next = page.keys.count == StatusBody.most ? page.keys.last.flatMap { AppealID(key: $0)?.description } : nil
         guard next != nil || !mine.isEmpty else { return }
         try send(StatusBody(mine: mine, goesOnAfter: next), to: centre, in: transaction)
-    }
-
-    private func appealID(_ key: [UInt8]?) throws -> AppealID? {
-        guard let key else { return nil }
-        var reader = ByteReader(key)
-        return (try? reader.id128()).map(AppealID.init)
     }
 
     /// A home has it: whatever the centre's older store says, nobody works on it here any more.

@@ -64,10 +64,9 @@ extension Desk {
         }
         var found: [Shown] = []
         for key in ids {
-            var reader = ByteReader(key)
-            guard let bits = try? reader.id128(),
+            guard let id = AppealID(key: key),
                 let claim = try AppealRows.read(Claim.self, .claims, key, in: transaction),
-                claim.operator == person.name, let appeal = try appeal(AppealID(bits: bits), in: transaction),
+                claim.operator == person.name, let appeal = try appeal(id, in: transaction),
                 case .success = permitted(person, appeal)
             else { continue }
             found.append(Shown(appeal: appeal, history: [], claim: claim))

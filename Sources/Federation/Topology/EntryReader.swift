@@ -149,7 +149,7 @@ package struct EntryReader {
 
     mutating func subjects() -> [String]? {
         texts(
-            "subjects", where: TopologyDraft.isSubject, "bad-subject", "not a subject code", "use two digits as text")
+            "subjects", where: Topology.isSubject, "bad-subject", "not a subject code", "use two digits as text")
     }
 
     mutating func addresses() -> [Topology.Address]? {

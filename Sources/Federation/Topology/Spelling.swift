@@ -1,5 +1,5 @@
-/// How alike two names are: what was misspelt is told as one fault, not as a stranger and a gap.
-enum Spelling {
+/// How alike two names are (Levenshtein): what was misspelt is told as one fault, not as a stranger and a gap.
+package enum Spelling {
     /// Letters to add, remove or replace, great and small alike; names are looked at up to their 64th byte.
     static func distance(_ one: String, _ other: String) -> Int {
         let (one, other) = (Array(one.lowercased().utf8.prefix(64)), Array(other.lowercased().utf8.prefix(64)))
@@ -16,7 +16,7 @@ enum Spelling {
         return row[other.count]
     }
 
-    static func nearest(to name: String, among names: some Sequence<String>) -> String? {
+    package static func nearest(to name: String, among names: some Sequence<String>) -> String? {
         names.map { (distance(name, $0), $0) }.min { $0 < $1 }?.1
     }
 

@@ -4,6 +4,11 @@ package struct Topology: Sendable {
     /// Who takes part: the names of organisations. All but OSZN have a first line.
     package static let participants = ["OSZN", "PFR", "FSS", "MSE", "ROSTRUD"]
 
+    /// A subject's code: two digits.
+    package static func isSubject(_ text: String) -> Bool {
+        text.utf8.count == 2 && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    }
+
     package enum NodeState: String, Sendable, CaseIterable { case planned, live, suspended, retired }
 
     package struct Segment: Sendable, Hashable {

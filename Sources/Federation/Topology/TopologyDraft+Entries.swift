@@ -90,7 +90,7 @@ extension TopologyDraft {
             entry.fault("id", "bad-name", "\"\(NodeID.everyone)\" means every node", "give the node another name")
         }
         let subject = entry.optionalText("subject")
-        if let subject, !isSubject(subject) {
+        if let subject, !Topology.isSubject(subject) {
             entry.fault("subject", "bad-subject", "\"\(subject)\" is no subject code", "use two digits as text")
         }
         let state = entry.text("state", oneOf: Topology.NodeState.allCases.map(\.rawValue))

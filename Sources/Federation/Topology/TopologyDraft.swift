@@ -92,9 +92,6 @@ struct TopologyDraft {
             && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { NodeID(String($0)) != nil }
     }
 
-    static func isSubject(_ text: String) -> Bool {
-        text.utf8.count == 2 && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
-    }
 }
 
 extension Topology.Address {

@@ -1,3 +1,5 @@
+import Federation
+
 /// A command of `ekc`, as help and parser know it.
 struct CommandSpec: Sendable, Equatable {
     struct Operand: Sendable, Equatable {
@@ -121,27 +123,10 @@ struct CommandParser: Sendable {
             return UsageError(
                 message: "there is no command \"\(typed)\"", remedy: "use ekc \(group.joined(separator: ", ekc "))")
         }
-        let nearest = specs.map { $0.path.joined(separator: " ") }
-            .min { CommandParser.distance($0, typed) < CommandParser.distance($1, typed) }
+        let nearest = Spelling.nearest(to: typed, among: specs.map { $0.path.joined(separator: " ") })
         return UsageError(
             message: "there is no command \"\(typed)\"",
             remedy: "did you mean ekc \(nearest ?? "--help")? ekc --help lists all")
-    }
-
-    /// Edits from one text to another (Levenshtein).
-    private static func distance(_ left: String, _ right: String) -> Int {
-        let (first, second) = (Array(left.utf8), Array(right.utf8))
-        var row = Array(0...second.count)
-        for (index, byte) in first.enumerated() {
-            var previous = row[0]
-            row[0] = index + 1
-            for (place, other) in second.enumerated() {
-                let next = min(row[place] + 1, row[place + 1] + 1, previous + (byte == other ? 0 : 1))
-                previous = row[place + 1]
-                row[place + 1] = next
-            }
-        }
-        return row[second.count]
     }
 
     // MARK: Help

@@ -7,12 +7,12 @@ enum LinkCommands {
     }
 
     static func pause(_ command: ParsedCommand) throws -> Int32 {
-        let order = AdminAPI.LinkPause(reason: try command.required("reason"))
+        let order = AdminAPI.Reason(reason: try command.required("reason"))
         return tell(
             command,
             try client(command)
                 .exchange(
-                    AdminAPI.Links.self, "POST", "/api/v1/links/\(command.operands[1])/pause",
+                    AdminAPI.Links.self, "POST", "/api/v1/links/\(HTTPClient.segment(command.operands[1]))/pause",
                     body: Output.encode(order)))
     }
 
@@ -20,7 +20,8 @@ enum LinkCommands {
         tell(
             command,
             try client(command)
-                .exchange(AdminAPI.Links.self, "POST", "/api/v1/links/\(command.operands[1])/resume"))
+                .exchange(
+                    AdminAPI.Links.self, "POST", "/api/v1/links/\(HTTPClient.segment(command.operands[1]))/resume"))
     }
 
     private static func client(_ command: ParsedCommand) -> HTTPClient { NodeCommands.client(command.operands[0]) }

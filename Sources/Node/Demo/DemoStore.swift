@@ -89,23 +89,19 @@ struct DemoStore {
         }
         try transaction.scan(.citizens, from: []) { key, value in
             // The key ends with the appeal's id.
-            var reader = ByteReader(Array(key).suffix(16))
-            guard let bits = try? reader.id128(),
+            guard let id = AppealID(key: Array(Array(key).suffix(16))),
                 let citizen = try? JSONDecoder().decode(CitizenRecord.self, from: Data(Array(value))),
                 SNILS(citizen.snils) != nil
             else { return true }
-            citizens.append(AppealID(bits: bits).description)
+            citizens.append(id.description)
             return true
         }
         try transaction.scan(.numbers, from: []) { key, value in
-            var reader = ByteReader(Array(value))
-            if let bits = try? reader.id128() { numbers[Array(key)] = AppealID(bits: bits).description }
+            if let id = AppealID(key: Array(value)) { numbers[Array(key)] = id.description }
             return true
         }
         try transaction.scan(.text, from: []) { key, value in
-            var reader = ByteReader(Array(key))
-            guard let bits = try? reader.id128() else { return true }
-            let id = AppealID(bits: bits).description
+            guard let id = AppealID(key: Array(key))?.description else { return true }
             if key.byteCount == 16 { texts[id] = Array(value) } else if value.byteCount > 0 { answers.insert(id) }
             return true
         }

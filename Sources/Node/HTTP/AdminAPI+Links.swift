@@ -18,11 +18,6 @@ extension AdminAPI {
         var links: [Link]
     }
 
-    struct LinkPause: Codable, APIRequest {
-        static let fields: Set = ["reason"]
-        var reason: String
-    }
-
     static func links(of node: FederationNode) -> Links {
         Links(
             links: node.links.standings().map {
@@ -33,10 +28,7 @@ extension AdminAPI {
 
     static func pause(_ request: HTTPRequest, _ node: FederationNode) throws -> Links {
         let peer = try peer(request, node)
-        let reason = try JSONBody.decode(LinkPause.self, from: request.body).reason
-        guard (1...500).contains(reason.count) else {
-            throw Problem(400, "bad-field", "reason is empty or too long.", remedy: "Send 1 to 500 characters.")
-        }
+        let reason = try reason(request)
         try node.store.write(.essential) { transaction in
             try PausedLinks.put(peer, why: reason, in: transaction)
             try Events.note("link-paused", of: peer.text, by: actor(request), in: transaction)

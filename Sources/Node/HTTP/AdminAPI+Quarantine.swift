@@ -74,23 +74,6 @@ extension AdminAPI {
         }
     }
 
-    struct QuarantineDecision: Codable, APIRequest {
-        static let fields: Set = ["reason"]
-        var reason: String
-    }
-
-    struct NewTopology: Codable, APIRequest {
-        static let fields: Set = ["text"]
-        /// The topology file, as it is.
-        var text: String
-    }
-
-    struct TopologyApplied: Codable {
-        var version: UInt64
-        /// Messages that waited for it and are decided now.
-        var released: Int
-    }
-
     static func quarantine(of node: FederationNode) throws -> Quarantines {
         let (rows, held) = try node.store.read { transaction throws(StoreError) in
             (
@@ -123,11 +106,7 @@ extension AdminAPI {
     static func decide(_ decision: Inbox.Decision, _ request: HTTPRequest, _ node: FederationNode) throws -> Quarantined
     {
         let number = try number(request)
-        let why = try JSONBody.decode(QuarantineDecision.self, from: request.body).reason
-        guard why.contains(where: { !$0.isWhitespace }), why.utf8.count <= 255 else {
-            throw Problem(
-                400, "bad-field", "The reason is empty or longer than 255 bytes.", remedy: "Say in a few words why.")
-        }
+        let why = try reason(request)
         let actor = actor(request)
         let row = try node.store.write(.essential) { [inbox = node.inbox] transaction in
             let row = try inbox.decide(number, decision, by: actor, why: why, in: transaction)
@@ -135,26 +114,5 @@ extension AdminAPI {
             return row
         }
         return Quarantined(number, row)
-    }
-
-    static func applyTopology(_ request: HTTPRequest, _ node: FederationNode) throws -> TopologyApplied {
-        let text = try JSONBody.decode(NewTopology.self, from: request.body).text
-        let current = node.topology
-        let released = try node.apply(Array(text.utf8)) { next in
-            let stranded = try node.store.read { transaction throws(StoreError) in
-                try Stranded.appeals(at: node.id, of: current, under: next, in: transaction)
-            }
-            guard !stranded.isEmpty else { return }
-            let list = stranded.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
-            throw FederationError(
-                "tenancy-has-appeals", "open appeals would be left with nobody: \(list)",
-                remedy: "let them be answered or returned first, and route new ones elsewhere by a dated home")
-        }
-        let version = node.topology.version
-        let actor = actor(request)
-        try node.store.write(.essential) { transaction in
-            try Events.note("topology-applied", of: "version \(version)", by: actor, in: transaction)
-        }
-        return TopologyApplied(version: version, released: released)
     }
 }

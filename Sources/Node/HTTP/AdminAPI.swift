@@ -87,6 +87,12 @@ struct AdminAPI {
         var tokenDigest: String
     }
 
+    /// Why somebody does it: kept.
+    struct Reason: Codable, APIRequest {
+        static let fields: Set = ["reason"]
+        var reason: String
+    }
+
     struct Count: Codable {
         var count: Int
     }
@@ -240,6 +246,16 @@ struct AdminAPI {
     /// Who is at the socket, as events name it.
     static func actor(_ request: HTTPRequest) -> String {
         if case .unix(let uid, _) = request.peer { "uid/\(uid)" } else { "nobody" }
+    }
+
+    /// The reason that a request must give.
+    static func reason(_ request: HTTPRequest) throws(Problem) -> String {
+        let reason = try JSONBody.decode(Reason.self, from: request.body).reason
+        guard reason.contains(where: { !$0.isWhitespace }), reason.utf8.count <= 255 else {
+            throw Problem(
+                400, "bad-field", "The reason is empty or longer than 255 bytes.", remedy: "Say in a few words why.")
+        }
+        return reason
     }
 
     /// A route for root and the user that runs the node, and nobody else.

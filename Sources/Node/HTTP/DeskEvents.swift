@@ -84,18 +84,9 @@ final class DeskEvents: Sendable {
 
     /// - Returns: the last number that the follower needs no more.
     private func tell(_ follower: Follower) -> UInt64 {
-        let read: (last: UInt64, seen: [Row])?? = try? node.store.read {
-            transaction throws(StoreError) -> (last: UInt64, seen: [Row])? in
-            guard try Accounts.person(tokenDigest: follower.token, in: transaction) != nil else { return nil }
-            let rows = try Events.transitions(after: follower.last, limit: DeskEvents.rows, in: transaction)
-            var seen: [Row] = []
-            for row in rows.found where try self.desk.mayFollow(follower.person, row.event, in: transaction) {
-                seen.append(row)
-            }
-            return (last: rows.last, seen: seen)
-        }
-        guard let found = read else { return follower.last }
-        guard let read = found else {
+        let read: (last: UInt64, seen: [Row])?
+        do throws(StoreError) { read = try look(follower) } catch { return follower.last }
+        guard let read else {
             follower.stream.close()
             return follower.last
         }
@@ -107,5 +98,18 @@ final class DeskEvents: Sendable {
             guard follower.stream.send(event: "appeal", id: "\(number)", data: data) else { return number }
         }
         return read.last
+    }
+
+    /// What a follower may see since the last look; nil when the token was withdrawn.
+    private func look(_ follower: Follower) throws(StoreError) -> (last: UInt64, seen: [Row])? {
+        try node.store.read { transaction throws(StoreError) -> (last: UInt64, seen: [Row])? in
+            guard try Accounts.person(tokenDigest: follower.token, in: transaction) != nil else { return nil }
+            let rows = try Events.transitions(after: follower.last, limit: DeskEvents.rows, in: transaction)
+            var seen: [Row] = []
+            for row in rows.found where try self.desk.mayFollow(follower.person, row.event, in: transaction) {
+                seen.append(row)
+            }
+            return (last: rows.last, seen: seen)
+        }
     }
 }
