@@ -8,15 +8,16 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
 
     package func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
         do {
-            // The centre publishes and escalates, nobody else; answers and returns are held against the appeal's home.
+            // The centre publishes, nobody else; it escalates, and so does a home that has moved; answers and returns are held against the appeal's home.
             switch envelope.header.kind {
             case .entry:
                 guard envelope.header.stream.origin == desk.centre, envelope.header.stream.destination == .everyone
                 else { throw Rejection("not-allowed") }
                 try Knowledge.apply(envelope.body, in: transaction)
             case .escalation:
-                guard envelope.header.stream.origin == desk.centre else { throw Rejection("not-allowed") }
-                try desk.receive(try MessageBody.decode(EscalationBody.self, envelope), in: transaction)
+                try desk.receive(
+                    try MessageBody.decode(EscalationBody.self, envelope), from: envelope.header.stream.origin,
+                    under: envelope.header.topologyVersion, in: transaction)
             case .answer:
                 let body = try MessageBody.decode(AnswerBody.self, envelope)
                 try desk.answered(body, from: envelope.header.stream.origin, in: transaction)

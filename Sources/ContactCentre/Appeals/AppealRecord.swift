@@ -19,8 +19,12 @@ package struct AppealRecord: Codable, Sendable, Hashable {
     package var ownershipEpoch: Int
     package var reason: EscalationReason?
     package var tenancy: String?
-    /// At the centre: the node that it was handed to, wherever its tenancy may be by now.
+    /// The node that it was handed to from here, wherever its tenancy may be by now.
     package var home: String?
+    /// At the home: the other home that passed it on; absent when it came from the first line.
+    package var cameFrom: String?
+    /// At the home: the version of the topology by which it was sent here.
+    package var routedUnder: UInt64?
     /// At the home: 2, or 2.1.
     package var line: String?
     package var dueAt: Int64?

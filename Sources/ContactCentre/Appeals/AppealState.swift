@@ -42,6 +42,10 @@ package enum AppealEvent: String, Sendable, Codable, CaseIterable {
     case withdrawn
     /// A home has it, which the centre has forgotten.
     case reclaimed
+    /// To another home: its home has moved, or line 2 has passed it to line 2.1.
+    case passedOn
+    /// The other home has not taken it.
+    case passRefused
     /// No transition: the other node keeps what was sent to it undecided, until a person there has looked.
     case held
 }
@@ -97,6 +101,9 @@ package enum AppealTransitions {
             // A home that was put back from a backup hears what had become of it.
             edge(queue, .concluded, .resolved, .peer, line: line)
             edge(queue, .withdrawn, .returnedL1, .peer, line: line)
+            // Its home has moved.
+            edge(queue, .passedOn, .escalating, .system, line: line)
+            edge(.escalating, .passRefused, queue, .peer, line: line)
             edge(queue, .claimed, .identityCheck, .secondLine, reason: .personal, line: line)
             edge(queue, .claimed, .active, .secondLine, reason: .special, line: line)
             for state in [AppealState.identityCheck, .active] {
@@ -112,6 +119,10 @@ package enum AppealTransitions {
         edge(.identityCheck, .identityRefused, .resolved, .secondLine)
         edge(.active, .answered, .resolved, .secondLine)
         edge(.active, .returned, .returnedL1, .secondLine)
+        // T13: from line 2, which takes no personal data, to line 2.1 in the subject.
+        edge(.active, .passedOn, .escalating, .secondLine, reason: .special, line: "2")
+        // The centre hears it of the new home.
+        edge(.handedOver, .passedOn, .handedOver, .peer)
         edge(.resolved, .closed, .closed, .system)
         return edges
     }()

@@ -16,9 +16,13 @@ enum Deadline: UInt8 {
     case closing = 3
     /// An answer that was kept for its Idempotency-Key goes.
     case answer = 4
+    /// An appeal whose home has moved goes there.
+    case passing = 5
 
     static let textMilliseconds: Int64 = 24 * 3_600_000
     static let closingMilliseconds: Int64 = 72 * 3_600_000
+    /// The new home has no room yet.
+    static let passingAgainMilliseconds: Int64 = 10_000
 
     func file(
         at instant: Int64, _ row: [UInt8], in transaction: borrowing WriteTransaction
@@ -78,7 +82,7 @@ extension Desk {
     }
 
     /// Lets the earliest of what is due happen: leases end, texts at the centre go after 24 h, resolved appeals close
-    /// after 72 h, kept answers go after 7 days.
+    /// after 72 h, kept answers go after 7 days, appeals whose home has moved go there.
     /// - Parameter limit: how many at the most, so that a commit stays short.
     /// - Returns: whether there may be more: call it again.
     package func passTime(limit: Int = 256, in transaction: borrowing WriteTransaction) throws -> Bool {
@@ -101,6 +105,7 @@ extension Desk {
         case .text where row != id.key: if node == centre { try transaction.delete(.text, row) }
         case .text: try textDue(appeal, id, in: transaction)
         case .closing: try closingDue(&appeal, id, in: transaction)
+        case .passing: try passingDue(&appeal, id, in: transaction)
         case .answer: break
         }
     }

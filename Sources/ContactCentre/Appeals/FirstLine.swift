@@ -149,6 +149,7 @@ extension Desk {
             appeal.ownershipEpoch == body.ownershipEpoch, appeal.state == .escalating
         else { return }  // its answer may have come before the receipt
         try move(&appeal, .handedOver, by: body.tenancy, .peer, in: transaction)
+        try letTextGo(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
     }
 
@@ -157,12 +158,14 @@ extension Desk {
         guard let id = AppealID(body.id), var appeal = try appeal(id, in: transaction),
             appeal.ownershipEpoch == body.ownershipEpoch, appeal.state == .escalating
         else { return }  // a home that has answered cannot refuse any more
-        // It has the appeal under a higher epoch: it is not the centre's, whatever the centre has forgotten.
+        // It has the appeal under a higher epoch: it is not this node's, whatever this node has forgotten.
         if code == "stale-owner" {
             try note(.rejected, of: &appeal, by: body.tenancy, code: code, in: transaction)
             try move(&appeal, .handedOver, by: body.tenancy, .peer, in: transaction)
+            try letTextGo(appeal, id, in: transaction)
             return try save(appeal, id, in: transaction)
         }
+        guard node == centre else { return try passRefused(&appeal, id, by: body.tenancy, code, in: transaction) }
         try move(&appeal, .rejected, by: body.tenancy, .peer, code: code, in: transaction)
         try ownAgain(&appeal, id, history: Array(body.history.utf8), in: transaction)
     }

@@ -1,7 +1,7 @@
 import Federation
 import FoundationEssentials
 
-/// An appeal on its way to its home. The history travels as the text that was accepted: its bytes do not change.
+/// An appeal on its way to its home, from the centre or from the home that had it. The history travels as the text that was accepted: its bytes do not change.
 struct EscalationBody: Codable, Sendable, Hashable {
     var format = 1
     var id: String
@@ -16,6 +16,8 @@ struct EscalationBody: Codable, Sendable, Hashable {
     var tenancy: String
     var ownershipEpoch: Int
     var returns: Int
+    /// When a home that has moved had promised it.
+    var dueAt: Int64?
     var history: String
 
     /// What an epoch of somebody else may be: two are added at a hand-over and its return.

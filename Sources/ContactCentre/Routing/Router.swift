@@ -52,6 +52,27 @@ package struct Router: Sendable {
         return route(to: home.tenancy, rule)
     }
 
+    /// The version of the topology in force.
+    package var version: UInt64 { topology.version }
+
+    /// Whether a tenancy of a node is one where appeals of the pair are at home, were, or will be.
+    package func mayHold(_ tenancy: String, at node: NodeID, organisation: String, subject: String) -> Bool {
+        guard let entry = topology.tenancy(tenancy), entry.node == node, entry.organisation == organisation else {
+            return false
+        }
+        return topology.homes.contains {
+            $0.tenancy == tenancy && $0.organisation == organisation && $0.subjects.contains(subject)
+        }
+            || topology.special.contains {
+                $0.tenancy == tenancy && $0.organisation == organisation && $0.subjects?.contains(subject) ?? true
+            }
+    }
+
+    /// Whether a node has a tenancy of an organisation.
+    package func serves(_ organisation: String, at node: NodeID) -> Bool {
+        topology.tenancies.contains { $0.node == node && $0.organisation == organisation }
+    }
+
     package func tenancy(_ id: String) -> Topology.Tenancy? { topology.tenancy(id) }
 
     private func route(to id: String, _ rule: String) -> Route? {

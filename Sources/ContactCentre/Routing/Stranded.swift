@@ -20,7 +20,8 @@ package enum Stranded {
                 return true
             }
             guard !appeal.state.isFinal, let tenancy = appeal.tenancy, leaving.contains(tenancy),
-                appeal.home != nil || appeal.owner == node.text
+                // On its way it may come back.
+                appeal.owner == node.text || appeal.state == .escalating || node == current.centre && appeal.home != nil
             else { return true }
             found[tenancy, default: 0] += 1
             return true

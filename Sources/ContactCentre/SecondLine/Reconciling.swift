@@ -50,39 +50,45 @@ extension Desk {
 
     private func tellEverything(after text: String, in transaction: borrowing WriteTransaction) throws {
         let page = try page(after: AppealID(text)?.key ?? [], in: transaction)
-        let mine = page.mine.compactMap { appeal -> StatusBody.Mine? in
-            guard let tenancy = appeal.tenancy, let reason = appeal.reason else { return nil }
-            return StatusBody.Mine(
-                id: appeal.id, ownershipEpoch: appeal.ownershipEpoch, tenancy: tenancy, reason: reason,
-                outcome: appeal.state.isFinal ? appeal.outcome : nil, at: appeal.resolvedAt)
-        }
+        let mine = page.mine.compactMap(StatusBody.Mine.init)
         let next = page.keys.count == StatusBody.most ? page.keys.last.flatMap { AppealID(key: $0)?.description } : nil
         guard next != nil || !mine.isEmpty else { return }
         try send(StatusBody(mine: mine, goesOnAfter: next), to: centre, in: transaction)
     }
 
-    /// A home has it: whatever the centre's older store says, nobody works on it here any more.
+    /// Says to the centre that this home has an appeal which has not come from there.
+    func announce(_ appeal: AppealRecord, in transaction: borrowing WriteTransaction) throws {
+        guard let mine = StatusBody.Mine(appeal) else { return }
+        try send(StatusBody(mine: [mine]), to: centre, in: transaction)
+    }
+
+    /// A home has it: whatever the centre's store says, nobody works on it here any more, nor at the home that it came from.
     private func reclaim(
         _ mine: StatusBody.Mine, at home: NodeID, in transaction: borrowing WriteTransaction
     ) throws {
-        guard EscalationBody.epochs.contains(mine.ownershipEpoch), router.tenancy(mine.tenancy) != nil,
-            let id = AppealID(mine.id), var appeal = try appeal(id, in: transaction), !appeal.state.isFinal
+        guard EscalationBody.epochs.contains(mine.ownershipEpoch), let id = AppealID(mine.id),
+            var appeal = try appeal(id, in: transaction)
         else { return }
+        // A home that has no part in the pair cannot take it; one that a newer topology names is heard by that.
+        guard router.mayHold(mine.tenancy, at: home, organisation: appeal.organisation, subject: appeal.subject) else {
+            throw Rejection("wrong-home")
+        }
+        guard mine.ownershipEpoch > appeal.ownershipEpoch || appeal.home == home.text, !appeal.state.isFinal else {
+            return try disclaim(mine, &appeal, id, at: home, in: transaction)
+        }
         if appeal.state == .queuedL1 || appeal.state == .activeL1 {
-            // One that was handed back since is the centre's under a higher epoch.
-            guard mine.ownershipEpoch > appeal.ownershipEpoch else { return }
             try transaction.delete(.queue, AppealRows.queueKey(appeal.scope, appeal.place, id))
             try transaction.delete(.claims, id.key)
             try move(&appeal, .reclaimed, by: home.text, .peer, in: transaction)
             (appeal.owner, appeal.home, appeal.tenancy, appeal.reason) = (nil, home.text, mine.tenancy, mine.reason)
             appeal.leftFirstLineAt = transaction.now.milliseconds
             try leftFirstLine(id, in: transaction)
-        } else if appeal.home != home.text {
-            // Two nodes say that it is theirs: a person must look.
-            try note(.rejected, of: &appeal, by: home.text, code: "two-owners", in: transaction)
-            return try save(appeal, id, in: transaction)
-        } else if appeal.state == .escalating {
-            try move(&appeal, .handedOver, by: home.text, .peer, in: transaction)
+        } else {
+            if appeal.state == .escalating { try move(&appeal, .handedOver, by: home.text, .peer, in: transaction) }
+            let isElsewhere = appeal.home != home.text || appeal.tenancy != mine.tenancy
+            if isElsewhere, mine.ownershipEpoch > appeal.ownershipEpoch {
+                try follow(mine, &appeal, to: home, in: transaction)
+            }
         }
         appeal.ownershipEpoch = max(appeal.ownershipEpoch, mine.ownershipEpoch)
         if let outcome = mine.outcome, ["answered", "refused"].contains(outcome) {
@@ -92,6 +98,37 @@ extension Desk {
             try closeLater(id, in: transaction)
         }
         try save(appeal, id, in: transaction)
+    }
+
+    /// From one home to another. What the one before may have forgotten, it hears.
+    private func follow(
+        _ mine: StatusBody.Mine, _ appeal: inout AppealRecord, to home: NodeID,
+        in transaction: borrowing WriteTransaction
+    ) throws {
+        let before = appeal.home.flatMap(NodeID.init)
+        try move(&appeal, .passedOn, by: home.text, .peer, code: appeal.home, in: transaction)
+        (appeal.home, appeal.tenancy, appeal.reason) = (home.text, mine.tenancy, mine.reason)
+        guard let before, before != home else { return }
+        let told = StatusBody.Told(id: mine.id, ownershipEpoch: mine.ownershipEpoch)
+        try send(StatusBody(told: [told]), to: before, in: transaction)
+    }
+
+    /// What a home says that it has, it has not any more: it hears what has become of it.
+    private func disclaim(
+        _ mine: StatusBody.Mine, _ appeal: inout AppealRecord, _ id: AppealID, at home: NodeID,
+        in transaction: borrowing WriteTransaction
+    ) throws {
+        // Two nodes say that it is theirs, under one epoch: a person must look.
+        if mine.ownershipEpoch == appeal.ownershipEpoch, appeal.home != nil, appeal.home != home.text,
+            !appeal.state.isFinal
+        {
+            try note(.rejected, of: &appeal, by: home.text, code: "two-owners", in: transaction)
+            return try save(appeal, id, in: transaction)
+        }
+        guard mine.outcome == nil,
+            let told = try standing(mine.id, mine.ownershipEpoch, at: home, in: transaction)
+        else { return }
+        try send(StatusBody(told: [told]), to: home, in: transaction)
     }
 
     func statusCame(_ body: StatusBody, from peer: NodeID, in transaction: borrowing WriteTransaction) throws {
@@ -151,5 +188,18 @@ extension Desk {
         try transaction.delete(.queue, queue)
         try transaction.delete(.claims, id.key)
         try save(appeal, id, in: transaction)
+    }
+}
+
+extension StatusBody.Mine {
+    /// Nil when it has never left the first line.
+    init?(_ appeal: AppealRecord) {
+        guard let tenancy = appeal.tenancy, let reason = appeal.reason else { return nil }
+        id = appeal.id
+        ownershipEpoch = appeal.ownershipEpoch
+        self.tenancy = tenancy
+        self.reason = reason
+        outcome = appeal.state.isFinal ? appeal.outcome : nil
+        at = appeal.resolvedAt
     }
 }

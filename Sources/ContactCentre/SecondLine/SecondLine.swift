@@ -79,21 +79,28 @@ extension Desk {
     }
 
     /// An escalation has come: from this commit on the appeal is at home here.
-    func receive(_ body: EscalationBody, in transaction: borrowing WriteTransaction) throws {
+    /// - Parameters:
+    ///   - origin: the centre, or the home that passes it on.
+    ///   - version: of the topology by which it was sent here.
+    func receive(
+        _ body: EscalationBody, from origin: NodeID, under version: UInt64, in transaction: borrowing WriteTransaction
+    ) throws {
         guard let id = AppealID(body.id), let history = History(bytes: Array(body.history.utf8)),
             EscalationBody.epochs.contains(body.ownershipEpoch), (0...2).contains(body.returns),
             let number = AppealNumber(body.number), (0...1 << 48).contains(body.receivedAt)
         else { throw Rejection("body-invalid") }
         guard let tenancy = router.tenancy(body.tenancy), tenancy.node == node else { throw Rejection("wrong-home") }
+        let isFromCentre = origin == centre
+        guard isFromCentre || router.serves(body.organisation, at: origin) else { throw Rejection("not-allowed") }
         let known = try appeal(id, in: transaction)
-        if let known, known.tenancy == body.tenancy, known.owner == node.text {
+        if isFromCentre, let known, known.tenancy == body.tenancy, known.owner == node.text {
             return try stays(known, id, under: body.ownershipEpoch, in: transaction)
         }
         // What has left goes by the epoch, unless this home has given it back: then the centre, which was put back, does not
         // know of it, and without this it would be nobody's.
-        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch || known?.state == .returnedL1 else {
-            throw Rejection("stale-owner")
-        }
+        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch || isFromCentre && known?.state == .returnedL1,
+            isFromCentre || known?.owner != node.text
+        else { throw Rejection("stale-owner") }
         // What an earlier stay may have left.
         if let known { try transaction.delete(.queue, AppealRows.queueKey(known.scope, known.place, id)) }
         try transaction.delete(.claims, id.key)
@@ -101,12 +108,15 @@ extension Desk {
         guard tenancy.organisation == body.organisation, tenancy.lines.contains(line) else {
             throw Rejection("line-not-served")
         }
-        let due = transaction.now.milliseconds + Int64(tenancy.dueMinutes) * 60_000
+        // What was promised at the home before is not put off.
+        let due = min(
+            transaction.now.milliseconds + Int64(tenancy.dueMinutes) * 60_000,
+            max(body.receivedAt, body.dueAt ?? .max))
         var appeal = AppealRecord(
             id: body.id, number: body.number, channel: body.channel, site: body.site, receivedAt: body.receivedAt,
             organisation: body.organisation, subject: body.subject, topic: body.topic, state: .handedOver,
             owner: node.text, ownershipEpoch: body.ownershipEpoch, reason: body.reason, tenancy: body.tenancy,
-            line: line, dueAt: due,
+            cameFrom: isFromCentre ? nil : origin.text, routedUnder: version, line: line, dueAt: due,
             returns: body.returns, claimNumber: known?.claimNumber ?? 0, place: due, lastEvent: known?.lastEvent)
         try move(&appeal, .queued, by: "system", .system, in: transaction)
         try transaction.put(.text, id.key, history.bytes)
@@ -114,6 +124,8 @@ extension Desk {
         if try transaction.get(.numbers, number.key) == nil { try transaction.put(.numbers, number.key, id.key) }
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
+        if !isFromCentre { try announce(appeal, in: transaction) }
+        try followHome(of: appeal, id, in: transaction)
     }
 
     /// The centre hands over what is at home here: its store was put back. Nothing of it changes but the epoch, under which

@@ -30,4 +30,9 @@ package protocol Sender: Sendable {
         _ kind: MessageKind, id: ID128, to destination: NodeID, body: EnvelopeBody,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError)
+
+    /// Whether a message would find a place beside what waits for its destination already: asked by what has time.
+    func hasRoom(
+        for kind: MessageKind, to destination: NodeID, purpose: WritePurpose, in transaction: borrowing WriteTransaction
+    ) -> Bool
 }

@@ -31,6 +31,13 @@ package struct Outbox: Sender {
         Outbox.keep(bytes, as: stream, &row, in: transaction)
     }
 
+    package func hasRoom(
+        for kind: MessageKind, to destination: NodeID, purpose: WritePurpose, in transaction: borrowing WriteTransaction
+    ) -> Bool {
+        let stream = StreamID(origin: node, incarnation: incarnation, destination: destination, lane: kind.lane)
+        return transaction.group.rooms.hasPlace(Room(stream), for: purpose)
+    }
+
     /// What a message around an envelope takes.
     static let refillMargin = 1024
 

@@ -156,6 +156,9 @@ enum Commands {
                 Option(name: "delivery", value: "HOW", help: "call or letter"),
             ]),
         CommandSpec(
+            path: ["queue", "pass"], summary: "pass an appeal from line 2 of MSE to line 2.1 in the citizen's subject",
+            operands: [appeal], options: desk + [claim]),
+        CommandSpec(
             path: ["queue", "return"], summary: "give an appeal back to the first line", operands: [appeal],
             options: desk + [claim, Option(name: "code", value: "CODE", help: "why")]),
         CommandSpec(
@@ -262,7 +265,8 @@ enum Commands {
         case ["appeal", "list"], ["queue", "list"]: return try DeskCommands.list(command)
         case ["appeal", "trace"]: return try DeskCommands.trace(command)
         case ["queue", "claim"]: return try DeskCommands.claim(command)
-        case ["queue", "release"], ["queue", "answer"], ["queue", "return"]: return try DeskCommands.act(command)
+        case ["queue", "release"], ["queue", "answer"], ["queue", "pass"], ["queue", "return"]:
+            return try DeskCommands.act(command)
         case ["knowledge", "import"]: return try KnowledgeCommands.importFile(command)
         case ["knowledge", "publish"]: return try KnowledgeCommands.publish(command)
         case ["knowledge", "show"]: return try KnowledgeCommands.show(command)

@@ -93,9 +93,9 @@ enum DeskCommands {
     private static func owner(_ trace: AdminAPI.Trace) -> String {
         if let owner = trace.owner { return owner }
         switch trace.state {
-        case "escalating": return "nobody: on its way to \(trace.tenancy ?? "its home")"
+        case "escalating": return "nobody: on its way to \(trace.home ?? trace.tenancy ?? "its home")"
         case "returned_l1": return "nobody here: on its way back, or with the centre"
-        default: return "its home, \(trace.tenancy ?? "-")"
+        default: return "its home, \(trace.home ?? trace.tenancy ?? "-")"
         }
     }
 

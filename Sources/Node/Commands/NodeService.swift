@@ -104,32 +104,6 @@ final class RunningNode {
     }
 }
 
-/// Lets time pass for appeals: leases, closing, the text that must go. It looks once a second and writes when something
-/// is due.
-private final class DeskClock: Sendable {
-    private let stopping = Monitor(false)
-
-    init(_ node: FederationNode, _ desk: Desk<Outbox>) {
-        Threads.start("desk-clock") { [stopping] in
-            while stopping.wait(milliseconds: 1_000, until: { $0 }, then: { _ in true }) == nil {
-                do {
-                    while try node.store.read({ transaction throws(StoreError) in
-                        try desk.isSomethingDue(at: Clocks.wall(), in: transaction)
-                    }),
-                        try node.store.write(
-                            .essential, { transaction in try desk.passTime(in: transaction) }),
-                        !stopping.changeQuietly({ $0 })
-                    {}
-                } catch {
-                    Log.write(LinkLoop.Event(code: "time-failed", peer: nil, detail: "\(type(of: error))"))
-                }
-            }
-        }
-    }
-
-    func stop() { stopping.change { $0 = true } }
-}
-
 /// JSON lines on standard error, without personal data.
 enum Log {
     private struct Line: Encodable {

@@ -28,6 +28,8 @@ extension AdminAPI {
         var owner: String?
         var ownershipEpoch: Int
         var tenancy: String?
+        /// The node that it was handed to from here.
+        var home: String?
         var events: [Event]
         var outbox: [Waiting]
     }
@@ -56,7 +58,7 @@ extension AdminAPI {
         }
         return Trace(
             id: appeal.id, node: node.id.text, state: appeal.state.rawValue, owner: appeal.owner,
-            ownershipEpoch: appeal.ownershipEpoch, tenancy: appeal.tenancy,
+            ownershipEpoch: appeal.ownershipEpoch, tenancy: appeal.tenancy, home: appeal.home,
             events: found.1.map { event in
                 Trace.Event(
                     at: Timestamp(milliseconds: event.at).rfc3339, from: event.from?.rawValue, to: event.to.rawValue,

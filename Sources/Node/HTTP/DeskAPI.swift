@@ -335,6 +335,9 @@ struct OperatorAPI {
                     id, claim: try act.number(), text: act.text ?? "", delivery: act.delivery ?? "", by: person,
                     in: transaction))
         }
+        act(&routes, "/api/v1/appeals/{id}/pass") { act, id, person, transaction in
+            AppealView(try door.desk.passToSubject(id, claim: try act.number(), by: person, in: transaction))
+        }
         act(&routes, "/api/v1/appeals/{id}/return") { act, id, person, transaction in
             AppealView(
                 try door.desk.giveBack(
