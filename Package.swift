@@ -64,7 +64,7 @@ let package = Package(
         ),
         .testTarget(
             name: "SimulationTests",
-            dependencies: ["Federation", "FederationTestKit"],
+            dependencies: ["ContactCentre", "Federation", "FederationTestKit"],
             swiftSettings: settings
         ),
         .testTarget(

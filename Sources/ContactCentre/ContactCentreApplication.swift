@@ -64,6 +64,12 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
         }
     }
 
+    package func released(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
+        guard envelope.header.kind == .escalation, let body = try? MessageBody.decode(EscalationBody.self, envelope)
+        else { return }
+        try desk.announceAgain(body, in: transaction)
+    }
+
     package func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
         guard envelope.header.kind == .escalation, let body = try? MessageBody.decode(EscalationBody.self, envelope)
         else { return }

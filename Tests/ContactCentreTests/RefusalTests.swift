@@ -80,8 +80,10 @@ struct RefusalTests {
         try office.courier()
     }
 
+    /// As `backup restore` does it: an older row, in a new life.
     private func putBack(_ id: AppealID, _ office: TestOffice, epoch: Int) throws {
         try office.write("centre") { desk, transaction in
+            _ = try transaction.nextNumber(MetaKey.incarnationCount)
             guard var appeal = try desk.appeal(id, in: transaction) else { return }
             (appeal.state, appeal.owner, appeal.tenancy, appeal.home) = (.queuedL1, "centre", nil, nil)
             (appeal.reason, appeal.ownershipEpoch, appeal.outcome) = (nil, epoch, nil)
@@ -102,7 +104,7 @@ struct RefusalTests {
         try handOverAgain(id, office)
         let home = try #require(try office.appeal("subject-77", id))
         // Who is at work on it goes on, under the epoch that the centre knows now.
-        #expect(home.state == .active && home.owner == "subject-77" && home.ownershipEpoch == epoch + 1)
+        #expect(home.state == .active && home.owner == "subject-77" && home.ownershipEpoch == 1001)
         #expect(try office.appeal("centre", id)?.owner == nil && office.appeal("centre", id)?.state == .handedOver)
         try office.write("subject-77") { desk, transaction in
             try desk.answer(id, claim: claim.number, text: "Да.", delivery: "call", by: person, in: transaction)
@@ -130,7 +132,7 @@ struct RefusalTests {
         try putBack(id, office, epoch: 1)
         try handOverAgain(id, office)
         let home = try #require(try office.appeal("subject-77", id))
-        #expect(home.state == .queuedL2 && home.owner == "subject-77" && home.ownershipEpoch == 2)
+        #expect(home.state == .queuedL2 && home.owner == "subject-77" && home.ownershipEpoch == 1001)
         #expect(try office.appeal("centre", id)?.owner == nil)
         #expect(try office.claim("subject-77", person).0.id == id.description)
     }

@@ -15,7 +15,6 @@ private final class TallyApplication: Application {
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {}
     func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
     }
-    func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
 }
 
 @Suite("Backups", .serialized)

@@ -29,7 +29,6 @@ struct HostilePeerTests {
         func rejected(
             _ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction
         ) throws(StoreError) {}
-        func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
         func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction)
             throws(StoreError)
         {}

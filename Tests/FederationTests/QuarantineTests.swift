@@ -27,7 +27,6 @@ private final class FragileApplication: Application {
         log.change { $0.append("rejected \(envelope.header.id.low) \(code)") }
     }
 
-    func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
     func held(
         _ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {

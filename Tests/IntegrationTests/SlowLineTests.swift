@@ -16,7 +16,6 @@ private final class WatchingApplication: Application {
 
     func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {}
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {}
-    func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
     func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
     }
 

@@ -39,6 +39,11 @@ final class CountingApplication: Application {
     nonisolated(unsafe) private(set) var trap: Trap?
 
     let bug: PlantedBug?
+    /// What is no message of the simulation's own is the contact centre's.
+    nonisolated(unsafe) var office: (any Application)?
+
+    private func isOwn(_ envelope: Envelope) -> Bool { office == nil || (7...9).contains(envelope.header.id.high) }
+
     /// Ids that this process has seen, from whomever: what the bug `dedupByIDOnly` goes by.
     nonisolated(unsafe) private var seen: Set<ID128> = []
 
@@ -53,6 +58,7 @@ final class CountingApplication: Application {
     func watch(_ id: ID128, _ body: @escaping () -> Void) { watched[id] = body }
 
     func apply(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
+        guard isOwn(envelope) else { return try office?.apply(envelope, in: transaction) ?? () }
         watched.removeValue(forKey: envelope.header.id)?()
         if bug == .dedupByIDOnly, !seen.insert(envelope.header.id).inserted { return }
         if envelope.header.stream.destination == .everyone {
@@ -74,15 +80,25 @@ final class CountingApplication: Application {
     }
 
     func applied(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        guard isOwn(envelope) else { return try office?.applied(envelope, in: transaction) ?? () }
         try count(envelope, CountingApplication.confirmed, transaction)
     }
 
     func rejected(_ envelope: Envelope, code: String, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        guard isOwn(envelope) else { return try office?.rejected(envelope, code: code, in: transaction) ?? () }
         try count(envelope, CountingApplication.returned, transaction)
     }
 
-    func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
+    func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
+        if !isOwn(envelope) { try office?.refilled(envelope, in: transaction) }
+    }
+
+    func released(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {
+        if !isOwn(envelope) { try office?.released(envelope, in: transaction) }
+    }
+
     func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        if !isOwn(envelope) { try office?.held(envelope, reason: reason, in: transaction) }
     }
 
     private func count(

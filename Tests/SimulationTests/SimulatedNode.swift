@@ -1,3 +1,4 @@
+import ContactCentre
 import FederationTestKit
 
 @testable import Federation
@@ -17,6 +18,8 @@ final class SimulatedNode {
     /// Beside the store: survives the process.
     var attempts = MemoryAttempts()
     let topologyVersion = Monitor<UInt64>(1)
+    /// The contact centre's view of it, where there is one.
+    var homes: TopologyInForce?
 
     // The process: gone after a crash.
     var isUp = false
@@ -28,6 +31,7 @@ final class SimulatedNode {
     var incarnation: Incarnation?
     var rooms: RoomLedger?
     var application: CountingApplication?
+    var desk: Desk<Outbox>?
     var queue: [WriteJob] = []
     var lazy: [WriteJob] = []
     var committing = false
@@ -65,6 +69,7 @@ final class SimulatedNode {
         isUp = false
         life += 1
         exchange = nil
+        desk = nil
         rooms = nil
         queue = []
         lazy = []

@@ -20,6 +20,7 @@ extension World {
     func newTopology(_ node: SimulatedNode) {
         guard node.topologyVersion.changeQuietly({ $0 }) < 2 else { return }
         node.topologyVersion.changeQuietly { $0 = 2 }
+        moveHomes(node)
         releaseParked(node)
     }
 

@@ -45,6 +45,8 @@ struct Scene {
     var isCalm = false
     /// Messages that end the process, and such as need a newer topology, are among those sent.
     var hasTraps = true
+    /// People work at the centre and in the regions, and the newer topology moves a home.
+    var hasAppeals = false
 }
 
 /// Two regions, a relay and a centre on virtual clock, network and disk. One seed replays everything.
@@ -59,6 +61,8 @@ final class World {
     private let routes: SimulatedRoutes
     private let relay: SimulatedNode
     let nodes: [NodeID: SimulatedNode]
+    /// What was accepted from citizens, as a channel was told.
+    var appeals: [String] = []
     private let names: [NodeID]
     let bug: PlantedBug?
     /// How often each message has ended a process.
@@ -114,6 +118,7 @@ final class World {
         }
         every(1000) { [unowned self] in for name in names { flush(name) } }
         every(20) { [unowned self] in inject() }
+        if scene.hasAppeals { openOffices() }
     }
 
     // MARK: Running
@@ -133,8 +138,9 @@ final class World {
         for name in names where nodes[name]?.isUp == false { boot(name) }
         every(500) { [unowned self] in for name in names { if let node = nodes[name] { decide(node) } } }
         let limit = now + 600_000
-        while now < limit && violations.isEmpty && !drained() { advance(to: now + 500) }
+        while now < limit && violations.isEmpty && !(drained() && appealsAreDone()) { advance(to: now + 500) }
         check()
+        checkAppeals()
     }
 
     func advance(to time: Int64) {
@@ -152,7 +158,7 @@ final class World {
         }
     }
 
-    private func at(_ time: Int64, _ run: @escaping Event) {
+    func at(_ time: Int64, _ run: @escaping Event) {
         order += 1
         events.append((max(time, now), order, run))
         var child = events.count - 1
@@ -185,7 +191,7 @@ final class World {
 
     private func after(_ delay: Int64, _ run: @escaping Event) { at(now + delay, run) }
 
-    private func every(_ period: Int64, _ run: @escaping Event) {
+    func every(_ period: Int64, _ run: @escaping Event) {
         after(period) { [unowned self] in
             run()
             every(period, run)
@@ -195,6 +201,8 @@ final class World {
     private func chance(_ probability: Double) -> Bool {
         faultsEnabled && probability > 0 && Double.random(in: 0..<1, using: &random) < probability
     }
+
+    func draw(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
 
     func met(_ fault: String, _ count: Int = 1) { faults[fault, default: 0] += count }
 
@@ -213,8 +221,10 @@ final class World {
                 newIncarnation: Incarnation(bits: randomID()), routes: routes, bug: bug,
                 limits: .init(count: plan.roomCount, bytes: 512 << 20), now: Timestamp(milliseconds: now))
             if !scene.hasTraps { node.application?.isMended = true }
+            if scene.hasAppeals { openDesk(node) }
             releaseParked(node)
             askForGaps(node)
+            if scene.hasAppeals { reconcile(node) }
         } catch { violations.append("\(name) does not start: \(error)") }
     }
 

@@ -117,7 +117,7 @@ extension Desk {
         }
         appeal.reason = reason
         try move(&appeal, .escalated, by: person.name, person.role, code: reason.rawValue, in: transaction)
-        appeal.ownershipEpoch += 1
+        try raiseEpoch(of: &appeal, in: transaction)
         appeal.owner = nil
         appeal.tenancy = route.tenancy.id
         appeal.home = route.node.id.text
@@ -129,6 +129,15 @@ extension Desk {
         try transaction.delete(.claims, id.key)
         try save(appeal, id, in: transaction)
         return appeal
+    }
+
+    /// A centre that was put back does not know how far it had gone: each of its lives begins above what the one before
+    /// may have given out.
+    private func raiseEpoch(
+        of appeal: inout AppealRecord, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let renewed = Int(clamping: try transaction.number(MetaKey.incarnationCount))
+        appeal.ownershipEpoch = max(appeal.ownershipEpoch, renewed * EscalationBody.epochsOfALife) + 1
     }
 
     func leftFirstLine(_ id: AppealID, in transaction: borrowing WriteTransaction) throws(StoreError) {
@@ -223,7 +232,7 @@ extension Desk {
     private func ownAgain(
         _ appeal: inout AppealRecord, _ id: AppealID, history: [UInt8], in transaction: borrowing WriteTransaction
     ) throws {
-        appeal.ownershipEpoch += 1
+        try raiseEpoch(of: &appeal, in: transaction)
         appeal.owner = node.text
         appeal.tenancy = nil
         appeal.home = nil

@@ -22,6 +22,8 @@ struct EscalationBody: Codable, Sendable, Hashable {
 
     /// What an epoch of somebody else may be: two are added at a hand-over and its return.
     static let epochs = 2...1_000_000
+    /// More than one appeal is handed over, given back and passed on while the centre's store lives.
+    static let epochsOfALife = 1_000
 
     init(_ appeal: AppealRecord, history: [UInt8]) {
         id = appeal.id
@@ -51,24 +53,19 @@ struct AnswerBody: Codable, Sendable, Hashable {
     var text: String?
 }
 
-/// A home that was put back from a backup asks the centre whether it still has these appeals, and is told where it has
-/// not: body of kind `status`, in both directions.
+/// A home says which appeals it has, when it was put back from a backup, has got one from another home, or is asked by a
+/// centre that was put back; it is told where it has not: body of kind `status`, in both directions.
 struct StatusBody: Codable, Sendable, Hashable {
-    struct Asked: Codable, Sendable, Hashable {
-        var id: String
-        var ownershipEpoch: Int
-    }
-
     struct Told: Codable, Sendable, Hashable {
         var id: String
-        /// The centre's.
+        /// Under which the home has it, or may have it: what has a higher one by now is not meant.
         var ownershipEpoch: Int
         /// `answered` or `refused`, as the home had said; absent: it has left the home.
         var outcome: String?
         var at: Int64?
     }
 
-    /// What a home has, when the centre was put back and asks for everything.
+    /// What a home has.
     struct Mine: Codable, Sendable, Hashable {
         var id: String
         var ownershipEpoch: Int
@@ -83,7 +80,6 @@ struct StatusBody: Codable, Sendable, Hashable {
     static let most = 200
 
     var format = 1
-    var asked: [Asked]?
     var told: [Told]?
     /// The centre asks for everything, after this appeal; empty: from the first.
     var everythingAfter: String?

@@ -3,7 +3,7 @@ package import Federation
 /// A home that was put back from a backup has forgotten what it did since. What it has answered, and what it has given
 /// back, the centre knows.
 extension Desk {
-    /// Asks the centre about the appeals that are at home here and not done.
+    /// Says to the centre which appeals are at home here and not done: it says of which that is not so any more.
     /// - Parameter start: the key of the appeal to begin after; empty: from the first.
     /// - Returns: the key of the last one that was looked at; nil when there are no more.
     package func askWhatIsMine(
@@ -11,10 +11,8 @@ extension Desk {
     ) throws -> [UInt8]? {
         guard node != centre else { return nil }
         let page = try page(after: start, in: transaction)
-        let asked = page.mine.filter { !$0.state.isFinal }.map {
-            StatusBody.Asked(id: $0.id, ownershipEpoch: $0.ownershipEpoch)
-        }
-        if !asked.isEmpty { try send(StatusBody(asked: asked), to: centre, in: transaction) }
+        let mine = page.mine.filter { !$0.state.isFinal }.compactMap(StatusBody.Mine.init)
+        if !mine.isEmpty { try send(StatusBody(mine: mine), to: centre, in: transaction) }
         return page.keys.last
     }
 
@@ -62,6 +60,14 @@ extension Desk {
         try send(StatusBody(mine: [mine]), to: centre, in: transaction)
     }
 
+    /// What waited undecided, or was given back in vain, may be somebody else's by now: the centre says so, if it is.
+    func announceAgain(_ body: EscalationBody, in transaction: borrowing WriteTransaction) throws {
+        guard let id = AppealID(body.id), let appeal = try appeal(id, in: transaction), appeal.owner == node.text else {
+            return
+        }
+        try announce(appeal, in: transaction)
+    }
+
     /// A home has it: whatever the centre's store says, nobody works on it here any more, nor at the home that it came from.
     private func reclaim(
         _ mine: StatusBody.Mine, at home: NodeID, in transaction: borrowing WriteTransaction
@@ -73,7 +79,9 @@ extension Desk {
         guard router.mayHold(mine.tenancy, at: home, organisation: appeal.organisation, subject: appeal.subject) else {
             throw Rejection("wrong-home")
         }
-        guard mine.ownershipEpoch > appeal.ownershipEpoch || appeal.home == home.text, !appeal.state.isFinal else {
+        let isNobodys = appeal.home == nil && appeal.owner == nil
+        let isNewer = mine.ownershipEpoch > appeal.ownershipEpoch || isNobodys
+        guard isNewer || appeal.home == home.text, !appeal.state.isFinal else {
             return try disclaim(mine, &appeal, id, at: home, in: transaction)
         }
         if appeal.state == .queuedL1 || appeal.state == .activeL1 {
@@ -86,7 +94,7 @@ extension Desk {
         } else {
             if appeal.state == .escalating { try move(&appeal, .handedOver, by: home.text, .peer, in: transaction) }
             let isElsewhere = appeal.home != home.text || appeal.tenancy != mine.tenancy
-            if isElsewhere, mine.ownershipEpoch > appeal.ownershipEpoch {
+            if isElsewhere, isNewer {
                 try follow(mine, &appeal, to: home, in: transaction)
             }
         }
@@ -109,7 +117,7 @@ extension Desk {
         try move(&appeal, .passedOn, by: home.text, .peer, code: appeal.home, in: transaction)
         (appeal.home, appeal.tenancy, appeal.reason) = (home.text, mine.tenancy, mine.reason)
         guard let before, before != home else { return }
-        let told = StatusBody.Told(id: mine.id, ownershipEpoch: mine.ownershipEpoch)
+        let told = StatusBody.Told(id: mine.id, ownershipEpoch: appeal.ownershipEpoch)
         try send(StatusBody(told: [told]), to: before, in: transaction)
     }
 
@@ -132,19 +140,12 @@ extension Desk {
     }
 
     func statusCame(_ body: StatusBody, from peer: NodeID, in transaction: borrowing WriteTransaction) throws {
-        let (asked, mine, told) = (body.asked ?? [], body.mine ?? [], body.told ?? [])
-        guard max(asked.count, mine.count, told.count) <= StatusBody.most else { throw Rejection("body-invalid") }
+        let (mine, told) = (body.mine ?? [], body.told ?? [])
+        guard max(mine.count, told.count) <= StatusBody.most else { throw Rejection("body-invalid") }
         guard node == centre || peer == centre else { throw Rejection("not-allowed") }
         if node == centre {
             for appeal in mine { try reclaim(appeal, at: peer, in: transaction) }
             if let next = body.goesOnAfter { try send(StatusBody(everythingAfter: next), to: peer, in: transaction) }
-            var known: [StatusBody.Told] = []
-            for asked in asked {
-                if let told = try standing(asked.id, asked.ownershipEpoch, at: peer, in: transaction) {
-                    known.append(told)
-                }
-            }
-            if !known.isEmpty { try send(StatusBody(told: known), to: peer, in: transaction) }
         } else {
             for told in told { try settle(told, in: transaction) }
             if let after = body.everythingAfter { try tellEverything(after: after, in: transaction) }
@@ -159,8 +160,8 @@ extension Desk {
         let isThere = appeal.home == home.text && appeal.ownershipEpoch == epoch
         if isThere, appeal.state == .escalating || appeal.state == .handedOver { return nil }
         return StatusBody.Told(
-            id: text, ownershipEpoch: max(epoch, appeal.ownershipEpoch),
-            outcome: isThere && appeal.state.isFinal ? appeal.outcome : nil, at: appeal.resolvedAt)
+            id: text, ownershipEpoch: epoch, outcome: isThere && appeal.state.isFinal ? appeal.outcome : nil,
+            at: appeal.resolvedAt)
     }
 
     /// Says behind an escalation that is sent once more what has become of it since.
@@ -171,7 +172,7 @@ extension Desk {
 
     private func settle(_ told: StatusBody.Told, in transaction: borrowing WriteTransaction) throws {
         guard let id = AppealID(told.id), var appeal = try appeal(id, in: transaction), appeal.owner == node.text,
-            !appeal.state.isFinal, (appeal.ownershipEpoch...1_000_000).contains(told.ownershipEpoch)
+            !appeal.state.isFinal, appeal.ownershipEpoch == told.ownershipEpoch
         else { return }
         let queue = AppealRows.queueKey(appeal.scope, appeal.place, id)
         if let outcome = told.outcome, ["answered", "refused"].contains(outcome) {
@@ -184,7 +185,6 @@ extension Desk {
             appeal.owner = nil
             try transaction.delete(.text, id.key)
         }
-        appeal.ownershipEpoch = told.ownershipEpoch
         try transaction.delete(.queue, queue)
         try transaction.delete(.claims, id.key)
         try save(appeal, id, in: transaction)

@@ -89,18 +89,19 @@ extension Desk {
             EscalationBody.epochs.contains(body.ownershipEpoch), (0...2).contains(body.returns),
             let number = AppealNumber(body.number), (0...1 << 48).contains(body.receivedAt)
         else { throw Rejection("body-invalid") }
-        guard let tenancy = router.tenancy(body.tenancy), tenancy.node == node else { throw Rejection("wrong-home") }
+        // By a newer topology than ours it waits until that is here: others would not believe that it is at home here.
+        guard let tenancy = router.tenancy(body.tenancy),
+            router.mayHold(tenancy.id, at: node, organisation: body.organisation, subject: body.subject)
+        else { throw Rejection("wrong-home") }
         let isFromCentre = origin == centre
         guard isFromCentre || router.serves(body.organisation, at: origin) else { throw Rejection("not-allowed") }
         let known = try appeal(id, in: transaction)
         if isFromCentre, let known, known.tenancy == body.tenancy, known.owner == node.text {
             return try stays(known, id, under: body.ownershipEpoch, in: transaction)
         }
-        // What has left goes by the epoch, unless this home has given it back: then the centre, which was put back, does not
-        // know of it, and without this it would be nobody's.
-        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch || isFromCentre && known?.state == .returnedL1,
-            isFromCentre || known?.owner != node.text
-        else { throw Rejection("stale-owner") }
+        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch, isFromCentre || known?.owner != node.text else {
+            throw Rejection("stale-owner")
+        }
         // What an earlier stay may have left.
         if let known { try transaction.delete(.queue, AppealRows.queueKey(known.scope, known.place, id)) }
         try transaction.delete(.claims, id.key)
@@ -133,6 +134,8 @@ extension Desk {
     private func stays(
         _ known: AppealRecord, _ id: AppealID, under epoch: Int, in transaction: borrowing WriteTransaction
     ) throws {
+        // One that is refilled may come behind a newer one.
+        guard epoch >= known.ownershipEpoch else { throw Rejection("stale-owner") }
         var appeal = known
         appeal.ownershipEpoch = epoch
         if appeal.state.isFinal {
@@ -255,6 +258,7 @@ extension Desk {
         try transaction.put(.text, id.key, Array(body.history.utf8))
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
+        try announce(appeal, in: transaction)
     }
 
     /// The centre has refused to hear the outcome. The citizen has the answer; that the centre does not know is noted.

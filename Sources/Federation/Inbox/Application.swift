@@ -18,9 +18,17 @@ package protocol Application: AnyObject, Sendable {
     /// An envelope of this node is kept undecided by its destination. `applied` or `rejected` comes when a person, or a
     /// newer topology there, has decided.
     func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError)
+    /// An envelope that waited here undecided has just been applied: what has become of it in the meantime may be asked.
+    func released(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws
     /// An envelope of this node has just been sent once more to its destination, whose store was put back from a backup:
     /// what has become of it since may be said behind it.
     func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws
+}
+
+/// Whoever has nothing to say or to ask says and asks nothing.
+extension Application {
+    package func released(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
+    package func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
 }
 
 /// Accepts a message for a destination: mints its position in this transaction. It is sent when that is durable.

@@ -54,6 +54,11 @@ extension Inbox {
         case .release:
             var outcome = ExchangeOutcome()
             row.code = try open(row.envelope, &outcome, in: transaction) ?? ""
+            if row.code.isEmpty, let opened = try? EnvelopeCodec.decode(row.envelope),
+                opened.header.kind.isForApplication
+            {
+                try application.released(opened, in: transaction)
+            }
         }
         row.state = decision == .release && row.code.isEmpty ? .released : .returned
         row.decidedAt = transaction.now

@@ -78,7 +78,7 @@ extension Inbox {
         let gaps = try Gaps.list(of: stream, in: transaction).map(\.gap)
         guard var gap = gaps.first(where: { $0.isOpen && $0.next == refill.position }) else { return }
         switch refill.what {
-        case .envelope, .held:
+        case .envelope, .held, .applied:
             try take(refill, stream, &outcome, in: transaction)
             gap.next += 1
         case .takenBack:
@@ -116,8 +116,9 @@ extension Inbox {
         let verdict = try attempt(item, &outcome, in: transaction)
         if refill.what == .held { try tell(verdict, of: header, in: transaction) }
         if case .rejected(let code) = verdict {
-            // Its origin may know it as applied, by an earlier life of this store: a person should know of it.
             outcome.takenBack.append(TakenBack(stream: stream, position: refill.position, code: "refill-\(code)"))
+            // It has had its effect and something newer stands in its place: both ends go on counting it as applied.
+            if refill.what == .applied { return try count(stream, in: transaction) { $0.appliedCount += 1 } }
         }
         let stays = try hold(item, verdict, &outcome, in: transaction)
         guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
@@ -191,17 +192,16 @@ extension Inbox {
                 bytes += envelope.count
                 let isLast = next == wanted || bytes >= Inbox.refillBytes
                 var what = isTakenBack ? .takenBack : Inbox.what(envelope)
-                if what == .envelope,
-                    try transaction.get(.held, StreamPosition(stream: stream, position: next).key) != nil
-                {
-                    what = .held
+                if what == .envelope, next <= row.base {
+                    let isHeld = try transaction.get(.held, StreamPosition(stream: stream, position: next).key) != nil
+                    what = isHeld ? .held : .applied
                 }
                 try give(
                     Refill(
-                        what, of: stream, next, envelope: [.envelope, .held].contains(what) ? envelope : [],
+                        what, of: stream, next, envelope: what.carriesEnvelope ? envelope : [],
                         isLast: isLast),
                     to: destination, in: transaction)
-                if [.envelope, .held].contains(what), let opened = try? EnvelopeCodec.decode(envelope),
+                if what.carriesEnvelope, let opened = try? EnvelopeCodec.decode(envelope),
                     opened.header.kind.isForApplication
                 {
                     try application.refilled(opened, in: transaction)

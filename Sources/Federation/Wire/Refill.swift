@@ -53,6 +53,10 @@ struct Refill: Sendable, Hashable {
         case void = 3
         /// It takes effect now, and the origin still waits to hear what became of it: it had been held.
         case held = 4
+        /// It takes effect now, and its origin knows it as applied, by an earlier life of its destination.
+        case applied = 5
+
+        var carriesEnvelope: Bool { [.envelope, .held, .applied].contains(self) }
     }
 
     var what: What
