@@ -33,6 +33,7 @@ let package = Package(
             name: "SampleData",
             resources: [
                 .embedInCode("kb-sample.json"), .embedInCode("subjects.json"), .embedInCode("demo-topology.json"),
+                .embedInCode("federation-topology.json"),
             ],
             swiftSettings: settings
         ),
@@ -50,6 +51,7 @@ let package = Package(
         .testTarget(
             name: "FederationTests",
             dependencies: ["Federation", "FederationTestKit", "CryptoShim", "CLinux"],
+            exclude: ["Samples"],
             swiftSettings: settings
         ),
         .testTarget(

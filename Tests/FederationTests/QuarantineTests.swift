@@ -66,7 +66,7 @@ struct QuarantineTests {
 
     private func held(_ node: FederationNode) throws -> [(number: UInt64, row: QuarantineRow)] {
         try node.store.read { transaction throws(StoreError) in
-            try Quarantine.list(limit: 10, heldOnly: true, in: transaction)
+            try Quarantine.list(limit: 10, .held, in: transaction)
         }
     }
 

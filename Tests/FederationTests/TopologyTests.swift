@@ -10,6 +10,11 @@ struct TopologyTests {
         try Files.read(ArchitectureTests.root + "/topology/" + name, maximum: 1 << 20)
     }
 
+    /// What the demo ran once, by line.
+    private static func sample() throws -> [UInt8] {
+        try Files.read(ArchitectureTests.root + "/Tests/FederationTests/Samples/six-nodes.json", maximum: 1 << 20)
+    }
+
     /// A good topology with one entry a line, so that a fault's line is known.
     static let good = [
         "{ \"format\": 1, \"version\": 7, \"federation\": \"ekc.test\",",
@@ -164,7 +169,7 @@ struct TopologyTests {
 
     /// The demo's lines, and what becomes of them when one is changed.
     static func demo(_ change: (inout [String]) -> Void) throws -> [TopologyFault] {
-        var lines = String(decoding: try file("demo.json"), as: UTF8.self).split(
+        var lines = String(decoding: try sample(), as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false
         ).map(String.init)
         change(&lines)

@@ -64,7 +64,7 @@ struct DemoTests {
         #expect(exit == 1)
         #expect(ledger.lost == (tampering.isLost ? changed : 0), "\(errors)")
         #expect(ledger.duplicated == (tampering.isDoubled ? changed : 0), "\(errors)")
-        #expect(ledger.nodesConverged == (tampering.isBehind ? 5 : 6))
+        #expect(ledger.nodesConverged == (tampering.isBehind ? 9 : 10))
         #expect(ledger.submitted == 60 && errors.contains(tampering.says), "\(errors)")
     }
 
@@ -140,7 +140,7 @@ struct DemoTests {
                 let words = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
                 return words.count > 3 ? NodeProcess(pid: pid, folder: words[3]) : nil
             }
-            if nodes.count == 6, Files.exists(nodes[0].folder + "/../channel-0.journal") { return nodes }
+            if nodes.count == 10, Files.exists(nodes[0].folder + "/../channel-0.journal") { return nodes }
             usleep(50_000)
         }
         kill(demo.pid, SIGTERM)

@@ -221,7 +221,7 @@ struct LedgerTests {
     private func record(appeals: Int, entries: Int) -> DemoRecord {
         DemoRecord(
             Demo.Options(
-                appeals: appeals, entries: entries, seed: 1, directory: "", isKept: true, isServed: false))
+                nodes: 10, appeals: appeals, entries: entries, seed: 1, directory: "", isKept: true, isServed: false))
     }
 
     @Test("Fewer appeals than were asked for, or any in flight, is not clean")

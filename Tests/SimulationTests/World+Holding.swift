@@ -44,7 +44,7 @@ extension World {
         guard node.isUp, let inbox = node.inbox else { return }
         node.application?.isMended = true
         let held = try? Store.read(node.engine) { transaction throws(StoreError) in
-            try Quarantine.list(limit: 1000, heldOnly: true, in: transaction)
+            try Quarantine.list(limit: 1000, .held, in: transaction)
         }
         for (number, row) in held ?? [] where row.reason == .quarantined {
             let decision = World.decision(row.header.id)

@@ -104,6 +104,9 @@ final class World {
         plan = FaultPlan.random(using: &random)
         if scene.isCalm { plan = FaultPlan() }
         if let roomCount = scene.roomCount { plan.roomCount = roomCount }
+        // TCP never loses an acknowledgement that stands before a receipt. If it did, a relay would hand a refused
+        // escalation to a destination that has forgotten having refused it: a desk may decide otherwise by then.
+        if scene.hasAppeals, plan.putBack > 0 { plan.frameFault = 0 }
         self.scene = scene
         self.bug = bug
         let parsed = (["relay"] + scene.leaves).compactMap { NodeID($0) }

@@ -105,7 +105,8 @@ extension Desk {
         case .text where row != id.key: if node == centre { try transaction.delete(.text, row) }
         case .text: try textDue(appeal, id, in: transaction)
         case .closing: try closingDue(&appeal, id, in: transaction)
-        case .passing: try passingDue(&appeal, id, in: transaction)
+        // One that somebody is at work on stays until the claim ends.
+        case .passing: try followHome(of: &appeal, id, in: transaction)
         case .answer: break
         }
     }

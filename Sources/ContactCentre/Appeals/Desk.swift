@@ -157,7 +157,7 @@ package struct Desk<Outgoing: Sender>: Sendable {
         try transaction.delete(.claims, id.key)
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
-        try followHome(of: appeal, id, in: transaction)
+        try followHome(of: &appeal, id, in: transaction)
     }
 
     /// A store that was put back counts numbers from where it was: what was given out since belongs to others.

@@ -19,12 +19,18 @@ extension Desk {
         return route
     }
 
-    /// One that waits here and belongs elsewhere goes when time next passes.
+    /// One that waits here and belongs elsewhere goes there, as soon as there is room for it.
     func followHome(
-        of appeal: AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction
-    ) throws(StoreError) {
-        guard newHome(of: appeal, at: transaction.now) != nil else { return }
-        try Deadline.passing.file(at: transaction.now.milliseconds, id.key, in: transaction)
+        of appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction
+    ) throws {
+        guard appeal.state == .queuedL2 || appeal.state == .queuedL21,
+            let route = newHome(of: appeal, at: transaction.now)
+        else { return }
+        guard sender.hasRoom(for: .escalation, to: route.node.id, purpose: .intake, in: transaction) else {
+            return try Deadline.passing.file(
+                at: transaction.now.milliseconds + Deadline.passingAgainMilliseconds, id.key, in: transaction)
+        }
+        try passOn(&appeal, id, to: route, by: "system", .system, in: transaction)
     }
 
     /// The appeals that wait here and belong elsewhere: after a change of the topology, and when a day begins.
@@ -54,20 +60,6 @@ extension Desk {
     /// They go when time next passes, some at a time.
     package func pass(_ ids: [AppealID], in transaction: borrowing WriteTransaction) throws(StoreError) {
         for id in ids { try Deadline.passing.file(at: transaction.now.milliseconds, id.key, in: transaction) }
-    }
-
-    /// One that somebody is at work on stays until the claim ends.
-    func passingDue(
-        _ appeal: inout AppealRecord, _ id: AppealID, in transaction: borrowing WriteTransaction
-    ) throws {
-        guard appeal.state == .queuedL2 || appeal.state == .queuedL21,
-            let route = newHome(of: appeal, at: transaction.now)
-        else { return }
-        guard sender.hasRoom(for: .escalation, to: route.node.id, purpose: .intake, in: transaction) else {
-            return try Deadline.passing.file(
-                at: transaction.now.milliseconds + Deadline.passingAgainMilliseconds, id.key, in: transaction)
-        }
-        try passOn(&appeal, id, to: route, by: "system", .system, in: transaction)
     }
 
     /// T13: the second line of MSE has seen that personal data is needed, and passes the appeal to line 2.1 in the subject.

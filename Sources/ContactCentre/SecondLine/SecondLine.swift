@@ -126,7 +126,7 @@ extension Desk {
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
         if !isFromCentre { try announce(appeal, in: transaction) }
-        try followHome(of: appeal, id, in: transaction)
+        try followHome(of: &appeal, id, in: transaction)
     }
 
     /// The centre hands over what is at home here: its store was put back. Nothing of it changes but the epoch, under which

@@ -81,6 +81,18 @@ extension Inbox {
         return row
     }
 
+    /// What came before in a stream, and waited for a topology that is here now, is decided before what comes next.
+    func releaseParked(of stream: StreamID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        guard try transaction.group.streams.row(of: stream, in: transaction)?.held ?? 0 > 0 else { return }
+        let version = topologyVersion()
+        for (number, row) in try Quarantine.list(limit: .max, .held, in: transaction).reversed()
+        where row.reason == .parked && row.header.stream == stream && row.header.topologyVersion <= version {
+            do {
+                _ = try decide(number, .release, by: node.text, why: "topology \(version) is here", in: transaction)
+            } catch { throw StoreError.inside(error) }
+        }
+    }
+
     /// Lets what waited for a newer topology be applied by the one that is here now; what still does not fit is refused.
     /// - Returns: how many there were, and the last of them; call it again from there until there are none.
     package func releaseParked(

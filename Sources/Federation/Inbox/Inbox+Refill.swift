@@ -18,6 +18,50 @@ extension Inbox {
         try ask(stream, &gap, in: transaction)
     }
 
+    /// In a store that was put back: what was held in it may have been decided since, and its origin knows. It is missing
+    /// until the origin has said.
+    static func doubtHeld(at node: NodeID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        for (number, held) in try Quarantine.list(limit: .max, .held, in: transaction)
+        where held.header.stream.destination == node {
+            let (stream, position) = (held.header.stream, held.header.position)
+            guard var row = try transaction.group.streams.row(of: stream, in: transaction), row.held > 0 else {
+                continue
+            }
+            var doubted = held
+            doubted.state = .asked
+            try Quarantine.put(doubted, as: number, in: transaction)
+            row.held -= 1
+            row.missing += 1
+            row.rejections.removeAll { $0.position == position }
+            row.missingFrom = row.missingFrom == 0 ? position : min(row.missingFrom, position)
+            try transaction.delete(.refusals, StreamPosition(stream: stream, position: position).key)
+            try Gaps.put(GapRow(first: position, last: position, at: transaction.now), of: stream, in: transaction)
+            transaction.group.streams.update(stream, row)
+        }
+    }
+
+    /// The origin has nothing to say of what was held here: it is held again, as it was.
+    private func holdAgain(
+        _ stream: StreamID, _ gap: inout GapRow, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> Bool {
+        guard let (number, asked) = try Quarantine.asked(stream, gap.next, in: transaction) else { return false }
+        var held = asked
+        held.state = .held
+        try Quarantine.put(held, as: number, in: transaction)
+        try count(stream, in: transaction) { $0.held += 1 }
+        try noteRefusal(stream, gap.next, held.reason.rawValue, in: transaction)
+        gap.next += 1
+        return true
+    }
+
+    /// The origin has said what became of it, or sends it again: what was held here has done its service.
+    private func forgetAsked(
+        _ stream: StreamID, _ position: UInt64, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        guard let (number, _) = try Quarantine.asked(stream, position, in: transaction) else { return }
+        try transaction.delete(.quarantine, Quarantine.key(number))
+    }
+
     /// Asks for what is missing, a part at a time: the last answer to one request is the reason for the next.
     private func ask(
         _ stream: StreamID, _ gap: inout GapRow, in transaction: borrowing WriteTransaction
@@ -77,6 +121,7 @@ extension Inbox {
         // What was asked for twice comes twice.
         let gaps = try Gaps.list(of: stream, in: transaction).map(\.gap)
         guard var gap = gaps.first(where: { $0.isOpen && $0.next == refill.position }) else { return }
+        if refill.what != .gone { try forgetAsked(stream, refill.position, in: transaction) }
         switch refill.what {
         case .envelope, .held, .applied:
             try take(refill, stream, &outcome, in: transaction)
@@ -87,6 +132,7 @@ extension Inbox {
         case .void:
             try count(stream, in: transaction) { $0.appliedCount += 1 }
             gap.next += 1
+        case .gone where try holdAgain(stream, &gap, in: transaction): break
         case .gone: try lose(stream, &gap, through: min(refill.through, gap.last), &outcome, in: transaction)
         }
         if gap.isOpen, refill.isLast || gap.next > gap.asked {

@@ -131,6 +131,7 @@ package struct Inbox: Sendable {
         _ item: ReceivedBatch.Item, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let position = item.header.position
+        try releaseParked(of: item.header.stream, in: transaction)
         let verdict = try attempt(item, &outcome, in: transaction)
         let stays = try hold(item, verdict, &outcome, in: transaction)
         // The effect may have changed this very stream: a refill comes in one and is of one.

@@ -31,6 +31,9 @@ package struct QuarantineRow: Sendable, Hashable {
         case released = 1
         /// Refused: what it carried is its origin's again.
         case returned = 2
+        /// It was held when the backup was made from which this store was put back, and may have been decided since: its
+        /// origin is asked.
+        case asked = 3
 
         package var name: String { "\(self)" }
     }
@@ -119,14 +122,14 @@ package enum Quarantine {
     }
 
     /// What is held and what was decided, newest first.
-    /// - Parameter heldOnly: leaves out what was decided.
+    /// - Parameter state: leaves out all others.
     package static func list<Transaction: Readable & ~Copyable>(
-        limit: Int, heldOnly: Bool = false, in transaction: borrowing Transaction
+        limit: Int, _ state: QuarantineRow.State? = nil, in transaction: borrowing Transaction
     ) throws(StoreError) -> [(number: UInt64, row: QuarantineRow)] {
         var stored: [([UInt8], [UInt8])] = []
         try transaction.scanBackwards(.quarantine, from: key(.max)) { key, value in
             let value = Array(value)
-            if !heldOnly || value.count > 1 && value[1] == QuarantineRow.State.held.rawValue {
+            if state == nil || value.count > 1 && value[1] == state?.rawValue {
                 stored.append((Array(key), value))
             }
             return stored.count < limit
@@ -143,6 +146,15 @@ package enum Quarantine {
         _ number: UInt64, in transaction: borrowing Transaction
     ) throws(StoreError) -> QuarantineRow? {
         try transaction.get(.quarantine, key(number)).map { bytes throws(StoreError) in try decoded(bytes) }
+    }
+
+    /// The row of a position whose origin is asked what became of it.
+    static func asked(
+        _ stream: StreamID, _ position: UInt64, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> (number: UInt64, row: QuarantineRow)? {
+        try list(limit: .max, .asked, in: transaction).first {
+            $0.row.header.stream == stream && $0.row.header.position == position
+        }
     }
 
     static func put(

@@ -27,6 +27,7 @@ package enum NewIncarnation {
         var reminted = 0
         let job = WriteJob(.essential) { transaction in
             reminted = try remint(node, from: parent, to: incarnation, isBackup: isBackup, in: transaction)
+            if isBackup { try Inbox.doubtHeld(at: node, in: transaction) }
             try forgetPeers(in: transaction)
             var writer = ByteWriter(capacity: 16)
             writer.append(incarnation.bits)

@@ -9,9 +9,12 @@ extension Demo {
     static func run(_ command: ParsedCommand) throws -> Int32 {
         if command.flags.contains("recount") { return try recount(command) }
         StopSignals.block()
+        let nodes = try command.number("nodes", 1...1000, otherwise: 10)
         let options = Options(
+            nodes: nodes,
             appeals: try command.number("appeals", 10...1_000_000, otherwise: 5000),
-            entries: try command.number("entries", 1...SampleKnowledge.most, otherwise: 2000),
+            entries: try command.number(
+                "entries", 1...SampleKnowledge.most, otherwise: DemoScheme.of(nodes)?.entries ?? 0),
             seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)),
             directory: try folder(command),
             // What somebody has named is not the demo's to delete.
@@ -76,7 +79,8 @@ extension Demo {
         let record = try DemoRecord.read(from: directory)
         var demo = try Demo(
             Options(
-                appeals: record.appeals, entries: record.entries, seed: record.seed, directory: directory,
+                nodes: record.nodes, appeals: record.appeals, entries: record.entries, seed: record.seed,
+                directory: directory,
                 isKept: true, isServed: false))
         demo.record = record
         let ledger = try demo.ledger()

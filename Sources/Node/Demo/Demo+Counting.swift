@@ -20,7 +20,7 @@ extension Demo {
     private func ledger(_ stores: [String: DemoStore]) throws -> DemoLedger {
         var ledger = DemoLedger(
             journal: try DemoJournal.read(in: options.directory, channels: record.channels), stores: stores,
-            tenancies: topology.tenancies)
+            tenancies: try tenancies())
         ledger.compare(with: record, stores)
         return ledger
     }
@@ -45,7 +45,7 @@ extension Demo {
           in flight          \(ledger.inFlight)
           lost               \(ledger.lost)
         duplicated           \(ledger.duplicated)
-        escalated, returned  \(ledger.escalated), \(ledger.returned)
+        escalated, returned  \(ledger.escalated), \(ledger.returned); \(ledger.moved) followed their home to another node
         knowledge            \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
         \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cuts, \(ledger.seconds) s
         """

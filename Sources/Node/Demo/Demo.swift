@@ -3,7 +3,6 @@ import ContactCentre
 import Federation
 import FoundationEssentials
 import Glibc
-import SampleData
 
 /// A small federation on this machine, made from nothing, broken on purpose, and counted by reading every store.
 struct Demo {
@@ -26,6 +25,8 @@ struct Demo {
         /// Events, not appeals.
         var escalated = 0
         var returned = 0
+        /// Appeals that followed their home to another node.
+        var moved = 0
         var nodes = 0
         var knowledgePublished: UInt64 = 0
         /// Nodes that have applied the last published number and can read what the centre can.
@@ -38,6 +39,7 @@ struct Demo {
     }
 
     struct Options {
+        var nodes: Int
         var appeals: Int
         var entries: Int
         var seed: UInt64
@@ -52,6 +54,7 @@ struct Demo {
     static let channels = SampleAppeals.channels
 
     let options: Options
+    let scheme: DemoScheme
     let topology: Topology
     let nodes: [String: DemoProcess]
     let robots: DemoRobots
@@ -61,14 +64,27 @@ struct Demo {
     init(_ options: Options) throws {
         self.options = options
         record = DemoRecord(options)
-        do throws(TopologyFaults) { topology = try Topology.read(SampleData.demoTopology) } catch {
-            throw FederationError("topology-invalid", "\(error.faults)", remedy: "build ekc again")
+        guard let scheme = DemoScheme.of(options.nodes) else {
+            throw UsageError(message: "--nodes is 10 or 103", remedy: "name one of the two")
         }
+        self.scheme = scheme
+        topology = try Demo.read(scheme.file(port: 0))
         nodes = Dictionary(
             uniqueKeysWithValues: topology.nodes.map {
                 ($0.id.text, DemoProcess(NodeFolder(options.directory + "/" + $0.id.text)))
             })
         robots = DemoRobots(directory: options.directory, seed: options.seed)
+    }
+
+    private static func read(_ file: [UInt8]) throws(FederationError) -> Topology {
+        do throws(TopologyFaults) { return try Topology.read(file) } catch {
+            throw FederationError("topology-invalid", "\(error.faults)", remedy: "build ekc again")
+        }
+    }
+
+    /// With the one to which a home has moved.
+    func tenancies() throws(FederationError) -> [Topology.Tenancy] {
+        try Demo.read(scheme.file(port: 0, movedOn: record.movedOn)).tenancies
     }
 
     func node(_ name: String) -> DemoProcess {
@@ -91,15 +107,17 @@ struct Demo {
         try writeTopology("centre", port: port)
         let relay = try DemoRelay(to: port)
         self.relay = relay
-        for name in nodes.keys.sorted() where name != "centre" {
-            try writeTopology(name, port: name == "subject-77" ? relay.port : port)
+        var ports = nodes.mapValues { _ in port }
+        ports["subject-77"] = relay.port
+        for (name, port) in ports.sorted(by: { $0.key < $1.key }) where name != "centre" {
+            try writeTopology(name, port: port)
             try start(name)
         }
         try wait("links") { try links() == nodes.count - 1 }
         try oneMessage(relay)
         try publish()
         try work()
-        try breakThings(relay)
+        try breakThings(relay, ports)
         progress("everything drains")
         try wait("the queues") { try drained() }
         robots.stop()
@@ -161,23 +179,38 @@ struct Demo {
             try add("channel-\(index)", to: "centre", "/api/v1/channels", kind: kind.rawValue)
         }
         for index in 0..<4 { try add("first-\(index)", to: "centre", "/api/v1/operators", line: "1") }
-        for tenancy in topology.tenancies where tenancy.open {
-            try add(
-                DemoDesks.name(tenancy), to: tenancy.node.text, "/api/v1/operators", tenancy: tenancy.id,
-                line: tenancy.lines[0])
-        }
         progress("\(Demo.channels.count) channels hand in \(options.appeals) appeals; people work both lines")
         let sample = try SampleAppeals(seed: options.seed, subjects: topology.subjects)
         for (index, kind) in Demo.channels.enumerated() {
             robots.channel(index, of: Demo.channels.count, kind: kind, appeals: options.appeals, sample: sample)
         }
         for index in 0..<4 { robots.desk("first-\(index)", at: "centre", DemoDesks.first) }
-        for tenancy in topology.tenancies where tenancy.open {
-            robots.desk(DemoDesks.name(tenancy), at: tenancy.node.text, DemoDesks.second)
-        }
+        for tenancy in topology.tenancies where tenancy.open { try openDesk(of: tenancy) }
     }
 
-    private mutating func breakThings(_ relay: DemoRelay) throws {
+    private func openDesk(of tenancy: Topology.Tenancy) throws {
+        try add(
+            DemoDesks.name(tenancy), to: tenancy.node.text, "/api/v1/operators", tenancy: tenancy.id,
+            line: tenancy.lines[0])
+        robots.desk(DemoDesks.name(tenancy), at: tenancy.node.text, DemoDesks.second)
+    }
+
+    /// The newer topology is put in force at every node, one after the other, while appeals of the pair are under way.
+    private mutating func moveHome(_ ports: [String: UInt16]) throws {
+        let day = String(Clocks.wall().rfc3339.prefix(10))
+        progress("the home of PFR 50 moves from subject-77 to subject-50: a newer topology at every node")
+        for (name, port) in ports.sorted(by: { $0.key < $1.key }) {
+            let text = String(decoding: scheme.file(port: port, movedOn: day), as: UTF8.self)
+            _ = try NodeCommands.client(node(name).folder.path)
+                .exchange(
+                    AdminAPI.TopologyApplied.self, "POST", "/api/v1/topology",
+                    body: Output.encode(AdminAPI.NewTopology(text: text)))
+        }
+        record.movedOn = day
+        for tenancy in try tenancies() where tenancy.id == DemoScheme.newHome { try openDesk(of: tenancy) }
+    }
+
+    private mutating func breakThings(_ relay: DemoRelay, _ ports: [String: UInt16]) throws {
         let accepted = { [robots] in robots.state.changeQuietly { $0.accepted } }
         // So many envelopes must be under way when a node is killed.
         let target = UInt64(min(100, max(1, options.appeals / 50)))
@@ -189,6 +222,7 @@ struct Demo {
         try waitForKept("centre", target * 3)
         try kill("centre")
         try start("centre")
+        try moveHome(ports)
         relay.mend()
         try wait("what waits for subject-77 at the centre") {
             try node("centre").readStore().keptFor["subject-77", default: 0] < target / 4 + 1
@@ -306,8 +340,6 @@ struct Demo {
 
     /// Each node's own copy, with the port on which the centre is to be found from there.
     private func writeTopology(_ name: String, port: UInt16) throws {
-        let text = String(decoding: SampleData.demoTopology, as: UTF8.self)
-        try Files.write(
-            Array(text.replacing("127.0.0.1:0", with: "127.0.0.1:\(port)").utf8), to: node(name).folder.topologyFile)
+        try Files.write(scheme.file(port: port), to: node(name).folder.topologyFile)
     }
 }

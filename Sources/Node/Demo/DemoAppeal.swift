@@ -175,7 +175,9 @@ struct DemoAppeal {
         for history in histories {
             let isConfirmed = history.count(.identityConfirmed) > 0
             let isKept = citizens.contains(history.node)
-            if isConfirmed, !isKept {
+            // Whoever has passed an appeal on keeps nothing of its citizen.
+            let isGone = rows[history.node]?.state == .handedOver
+            if isConfirmed, !isKept, !isGone {
                 verdict.losses.append("at \(history.node): the identity is confirmed, and there is no citizen record")
             } else if isKept, !isConfirmed, history.gaps.isEmpty {
                 verdict.doubles.append("at \(history.node): a citizen record, and no identity was confirmed")
@@ -190,7 +192,7 @@ struct DemoAppeal {
         func atCentre(_ event: AppealEvent) -> Int { centre?.count(event) ?? 0 }
         func atHomes(_ event: AppealEvent) -> Int { homes.map { $0.count(event) }.reduce(0, +) }
         let arrivals = homes.map(\.arrivals).reduce(0, +)
-        let escalations = atCentre(.escalated) - atCentre(.rejected)
+        let escalations = atCentre(.escalated) - atCentre(.rejected) + atHomes(.passedOn) - atHomes(.passRefused)
         let answers = atHomes(.answered) + atHomes(.identityRefused)
         if arrivals > escalations {
             verdict.doubles.append("it came to homes \(arrivals) times, and was escalated \(escalations) times")
@@ -199,7 +201,8 @@ struct DemoAppeal {
             verdict.doubles.append("answered \(answers + atCentre(.resolved)) times")
         }
         for (event, here, there) in [
-            (AppealEvent.handedOver, atCentre(.handedOver), arrivals),
+            (AppealEvent.handedOver, atCentre(.handedOver) + atCentre(.passedOn), arrivals),
+            (.passedOn, atCentre(.passedOn), atHomes(.passedOn)),
             (.returned, atCentre(.returned), atHomes(.returned)), (.answered, atCentre(.answered), answers),
         ] where here > there {
             verdict.losses.append("\(event.rawValue) \(here) times, says the centre; of its homes \(there) times")

@@ -33,6 +33,8 @@ struct DemoHistory {
         var seen: Set<Step> = []
         for event in events {
             let step = Step(event)
+            // What was only noted, such as that a message is held elsewhere, moves nothing.
+            if event.from == event.to, !DemoHistory.edges.contains(step) { continue }
             let fits = DemoHistory.edges.contains(step) && (event.from == state || comesAgain(event, after: state))
             if !known.insert(event).inserted || !fits && seen.contains(step) {
                 doubles.append("at \(node): \(event.event.rawValue) a second time")
@@ -63,7 +65,7 @@ struct DemoHistory {
 
     /// What a home has given back may come to it once more.
     private func comesAgain(_ event: AppealEventRecord, after state: AppealState) -> Bool {
-        node != Demo.centre && state == .returnedL1 && event.from == .handedOver
+        node != Demo.centre && [.returnedL1, .handedOver].contains(state) && event.from == .handedOver
     }
 
     private func begins(_ event: AppealEventRecord) -> Bool {

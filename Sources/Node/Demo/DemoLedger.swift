@@ -21,7 +21,9 @@ struct DemoLedger {
         countNumbers(appeals)
         for (name, store) in stores {
             figures.escalated += store.events.count { $0.event == .escalated }
-            if name != Demo.centre { figures.returned += store.events.count { $0.event == .returned } }
+            guard name != Demo.centre else { continue }
+            figures.returned += store.events.count { $0.event == .returned }
+            figures.moved += store.events.count { $0.event == .passedOn }
         }
     }
 

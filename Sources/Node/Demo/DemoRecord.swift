@@ -5,6 +5,7 @@ import FoundationEssentials
 /// that its stores can be counted against it later.
 struct DemoRecord: Codable {
     var format = 1
+    var nodes: Int
     var appeals: Int
     var entries: Int
     var seed: UInt64
@@ -15,8 +16,11 @@ struct DemoRecord: Codable {
     /// Envelopes kept by the killed node, the smaller of two kills.
     var inFlightAtKill: UInt64?
     var seconds = 0.0
+    /// When the home of PFR 50 moved, ISO 8601.
+    var movedOn: String?
 
     init(_ options: Demo.Options) {
+        nodes = options.nodes
         appeals = options.appeals
         entries = options.entries
         seed = options.seed
