@@ -33,7 +33,8 @@ enum Binary {
         }
     }
 
-    static func start(_ arguments: [String], errors: String? = nil) throws -> Running {
+    /// - Parameter limit: how many files it may open; nil: as many as this process.
+    static func start(_ arguments: [String], errors: String? = nil, limit: Int? = nil) throws -> Running {
         var ends: [CInt] = [0, 0]
         try #require(pipe(&ends) == 0)
         var actions = posix_spawn_file_actions_t()
@@ -44,10 +45,12 @@ enum Binary {
         if let errors {
             posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         }
-        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
+        let limited = limit.map { ["/bin/sh", "-c", "ulimit -n \($0); exec \"$0\" \"$@\""] } ?? []
+        var words: [UnsafeMutablePointer<CChar>?] = (limited + [path] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var pid: pid_t = 0
-        try #require(posix_spawn(&pid, path, &actions, nil, &words, environ) == 0, "\(path) cannot be started")
+        let program = limited.first ?? path
+        try #require(posix_spawn(&pid, program, &actions, nil, &words, environ) == 0, "\(path) cannot be started")
         close(ends[1])
         return Running(pid: pid, output: ends[0])
     }

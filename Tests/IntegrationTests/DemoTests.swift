@@ -42,6 +42,20 @@ struct DemoTests {
         #expect(ledger.kills == 2 && ledger.cuts == 2)
     }
 
+    @Test("What the machine lacks is said before anything is started")
+    func lacking() throws {
+        let folder = try TemporaryFolder()
+        let (place, errors) = (folder.path + "/demo", folder.path + "/errors")
+        let (exit, _) = try Binary.start(
+            ["demo", "--nodes", "103", "--directory", place], errors: errors, limit: 200
+        ).finish()
+        #expect(exit == 1)
+        let said = String(decoding: try #require(FileManager.default.contents(atPath: errors)), as: UTF8.self)
+        #expect(said.contains("too-few-descriptors: a process may open 200 files, 998 are needed"), "\(said)")
+        #expect(!FileManager.default.fileExists(atPath: place))
+        #expect(try Binary.run(["demo", "--nodes", "11"]).exit == 64)
+    }
+
     // MARK: A kept one
 
     @Test("A kept demo is counted again with the same result; the folder of somebody else is not touched")

@@ -141,6 +141,15 @@ struct SlowTests {
         #expect(perGroup >= 2, "fewer cannot be durable: the count is wrong")
     }
 
+    @Test("The country of 2022, a process a node, loses nothing and doubles nothing")
+    func country() throws {
+        let (exit, output) = try Binary.run(
+            ["demo", "--json", "--nodes", "103", "--appeals", "1000", "--entries", "500"])
+        #expect(exit == 0, "\(output)")
+        #expect(output.contains(#""nodes":103,"nodesConverged":103"#) && output.contains(#""submitted":1000"#))
+        print("103 nodes: \(output)")
+    }
+
     @Test("200 kill -9 at random moments lose nothing, double nothing, and are never node-rewound")
     func kills() throws {
         let pair = try Pair()

@@ -73,10 +73,11 @@ struct Demo {
             uniqueKeysWithValues: topology.nodes.map {
                 ($0.id.text, DemoProcess(NodeFolder(options.directory + "/" + $0.id.text)))
             })
-        robots = DemoRobots(directory: options.directory, seed: options.seed)
+        robots = DemoRobots(
+            directory: options.directory, seed: options.seed, desks: topology.tenancies.count { $0.open })
     }
 
-    private static func read(_ file: [UInt8]) throws(FederationError) -> Topology {
+    static func read(_ file: [UInt8]) throws(FederationError) -> Topology {
         do throws(TopologyFaults) { return try Topology.read(file) } catch {
             throw FederationError("topology-invalid", "\(error.faults)", remedy: "build ekc again")
         }
@@ -108,7 +109,7 @@ struct Demo {
         let relay = try DemoRelay(to: port)
         self.relay = relay
         var ports = nodes.mapValues { _ in port }
-        ports["subject-77"] = relay.port
+        for name in scheme.behindTheLine { ports[name] = relay.port }
         for (name, port) in ports.sorted(by: { $0.key < $1.key }) where name != "centre" {
             try writeTopology(name, port: port)
             try start(name)
@@ -119,12 +120,17 @@ struct Demo {
         try work()
         try breakThings(relay, ports)
         progress("everything drains")
-        try wait("the queues") { try drained() }
+        try wait("the queues") { isQuiet(try stores()) }
         robots.stop()
-        try wait("the receipts") { try drained() }
         record.seconds = Double((Clocks.monotonicMicroseconds() - begun) / 1000) / 1000
+        progress("every store is read")
+        var last: DemoLedger?
+        try wait("the receipts") {
+            last = try drained()
+            return last != nil
+        }
         try record.write(to: options.directory)
-        return try ledger()
+        return try last ?? ledger()
     }
 
     private func start(_ name: String) throws {
@@ -215,7 +221,7 @@ struct Demo {
         // So many envelopes must be under way when a node is killed.
         let target = UInt64(min(100, max(1, options.appeals / 50)))
         try wait("a tenth") { accepted() >= options.appeals / 10 }
-        progress("\(accepted()) accepted; the line of subject-77 is cut: what is for it waits at the centre")
+        progress("\(accepted()) accepted; \(cutLines): what comes for them waits at the centre")
         relay.cut()
         record.cuts += 1
         // More than is wanted: the second line must still have so many to answer when its own line is cut.
@@ -249,10 +255,20 @@ struct Demo {
     /// Waits until a node keeps so many envelopes; not for ever, for there may be no more to come.
     private func waitForKept(_ name: String, _ target: UInt64) throws {
         let deadline = Clocks.monotonicMicroseconds() + 20_000_000
-        while try node(name).readStore().kept < target, Clocks.monotonicMicroseconds() < deadline {
+        var (last, since) = (UInt64(0), Clocks.monotonicMicroseconds())
+        while Clocks.monotonicMicroseconds() < deadline {
+            let kept = try node(name).readStore().kept
+            if kept != last { (last, since) = (kept, Clocks.monotonicMicroseconds()) }
+            let isOver = robots.state.changeQuietly { $0.accepted } == options.appeals
+            if kept >= target || isOver && Clocks.monotonicMicroseconds() > since + 2_000_000 { return }
             try checkNodes()
             usleep(20_000)
         }
+    }
+
+    private var cutLines: String {
+        let names = scheme.behindTheLine
+        return names.count == 1 ? "the line of \(names[0]) is cut" : "the lines of \(names.count) nodes are cut"
     }
 
     private func add(

@@ -15,11 +15,15 @@ final class DemoRobots: Sendable {
         var faults: [String] = []
     }
 
+    /// Who has nothing to do asks again so much later: all together a thousand times a second at the most.
+    private let idleMicroseconds: UInt32
+
     let state = Monitor(State())
     private let directory: String
     private let seed: UInt64
 
-    init(directory: String, seed: UInt64) {
+    init(directory: String, seed: UInt64, desks: Int) {
+        idleMicroseconds = UInt32(max(30, desks) * 1000)
         self.directory = directory
         self.seed = seed
     }
@@ -76,7 +80,7 @@ final class DemoRobots: Sendable {
             let headers = [token(name)]
             while !state.changeQuietly({ $0.isOver }) {
                 guard let claimed = act(node, headers, "/api/v1/queue/claim", OperatorAPI.Act()) else {
-                    usleep(30_000)
+                    usleep(idleMicroseconds)
                     continue
                 }
                 for (verb, act) in work(claimed) {
