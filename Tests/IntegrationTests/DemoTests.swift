@@ -68,6 +68,23 @@ struct DemoTests {
         #expect(try kept.recount().exit == 0)
     }
 
+    @Test("A stock of closed and waiting appeals is counted row by row, on top of what was there")
+    func stock() throws {
+        let kept = try KeptDemo.shared.get()
+        let copy = try kept.copy(of: "centre")
+        let centre = copy.path + "/centre"
+        for name in ["node.json", "topology.json"] {
+            try FileManager.default.copyItem(atPath: kept.place + "/centre/" + name, toPath: centre + "/" + name)
+        }
+        let (exit, output) = try Binary.run(
+            ["generate", "stock", centre, "--closed", "1500", "--queued", "70", "--json"])
+        #expect(exit == 0 && output.contains(#""closed":1500"#) && output.contains(#""queued":70"#), "\(output)")
+        #expect(output.contains(#""inQueue":70"#) && output.contains(#""numbers":1630"#), "\(output)")
+        // A second helping: its numbers are others.
+        let again = try Binary.run(["generate", "stock", centre, "--closed", "10", "--queued", "1", "--json"])
+        #expect(again.exit == 0 && again.output.contains(#""numbers":1641"#), "\(again.output)")
+    }
+
     @Test("Whatever is done to a store behind its back is seen", arguments: Tampering.all)
     func tampered(_ tampering: Tampering) throws {
         let kept = try KeptDemo.shared.get()

@@ -207,12 +207,26 @@ enum Commands {
                 Option(name: "personal", help: "plant personal data, of nobody, in 18 of 100"), CommandSpec.json,
             ]),
         CommandSpec(
+            path: ["generate", "stock"],
+            summary:
+                "fill the store of a stopped centre with closed and waiting appeals, for measuring, and count them",
+            operands: [directory],
+            options: [
+                Option(name: "closed", value: "N", help: "closed appeals of the past; 2000000 unless told"),
+                Option(name: "queued", value: "N", help: "appeals that wait since now; 100000 unless told"),
+                Option(name: "seed", value: "N", help: "what they are drawn from; 1 unless told"), CommandSpec.json,
+            ]),
+        CommandSpec(
             path: ["demo"], summary: "run a small federation on this machine, break it, and count",
             options: [
                 Option(
                     name: "nodes", value: "N",
                     help: "10 unless told; 103: the centre, 89 subjects and 13 competence centres, each a process"),
                 Option(name: "appeals", value: "N", help: "how many; 5000 unless told"),
+                Option(
+                    name: "load", value: "LOAD",
+                    help: "burst: 800 appeals within 10 s; day: 30000 as in a day, within 10 minutes; nothing is broken"
+                ),
                 Option(name: "seed", value: "N", help: "what the appeals are drawn from; 1 unless told"),
                 Option(name: "entries", value: "N", help: "knowledge entries; 2000 unless told, 30000 with 103 nodes"),
                 Option(
@@ -285,6 +299,7 @@ enum Commands {
         case ["quarantine", "release"], ["quarantine", "return"]: return try QuarantineCommands.decide(command)
         case ["generate", "knowledge"]: return try KnowledgeCommands.generate(command)
         case ["generate", "appeals"]: return try KnowledgeCommands.generateAppeals(command)
+        case ["generate", "stock"]: return try StoreCommands.generateStock(command)
         case ["demo"]: return try Demo.run(command)
         default: throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
         }

@@ -10,14 +10,19 @@ extension Demo {
         if command.flags.contains("recount") { return try recount(command) }
         StopSignals.block()
         let nodes = try command.number("nodes", 1...1000, otherwise: 10)
+        let load = command.values["load"].flatMap(SampleArrivals.Load.init)
+        guard (command.values["load"] == nil) == (load == nil) else {
+            throw UsageError(message: "--load is burst or day", remedy: "name one of the two")
+        }
         guard let scheme = DemoScheme.of(nodes) else {
             throw UsageError(message: "--nodes is 10 or 103", remedy: "name one of the two")
         }
         var options = Options(
             nodes: nodes,
-            appeals: try command.number("appeals", 10...1_000_000, otherwise: 5000),
+            appeals: try command.number("appeals", 10...1_000_000, otherwise: load?.count ?? 5000),
             entries: try command.number(
                 "entries", 1...SampleKnowledge.most, otherwise: scheme.entries),
+            load: load,
             seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)),
             directory: command.values["directory"] ?? "/tmp",
             // What somebody has named is not the demo's to delete.

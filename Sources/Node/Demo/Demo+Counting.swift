@@ -57,18 +57,21 @@ extension Demo {
     }
 
     private func words(_ ledger: Ledger) -> String {
-        """
+        let waits = ledger.acceptedWithinP99.map {
+            "\naccepted within       \($0) ms, 99 of 100; the slowest \(ledger.acceptedWithinMost ?? 0) ms"
+        }
+        return """
 
-        submitted            \(ledger.submitted)    accepted by the centre, as the channels' journals say
-          first line         \(ledger.resolvedFirstLine)
-          answered           \(ledger.answered)    by line 2 or 2.1
-          waiting            \(ledger.waiting)    at a tenancy that is not open
-          in flight          \(ledger.inFlight)
-          lost               \(ledger.lost)
-        duplicated           \(ledger.duplicated)
-        escalated, returned  \(ledger.escalated), \(ledger.returned); \(ledger.moved) followed their home to another node
-        knowledge            \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
-        \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cuts, \(ledger.seconds) s
-        """
+            submitted            \(ledger.submitted)    accepted by the centre, as the channels' journals say
+              first line         \(ledger.resolvedFirstLine)
+              answered           \(ledger.answered)    by line 2 or 2.1
+              waiting            \(ledger.waiting)    at a tenancy that is not open
+              in flight          \(ledger.inFlight)
+              lost               \(ledger.lost)
+            duplicated           \(ledger.duplicated)
+            escalated, returned  \(ledger.escalated), \(ledger.returned); \(ledger.moved) followed their home to another node
+            knowledge            \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
+            \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cuts, \(ledger.seconds) s\(waits ?? "")
+            """
     }
 }

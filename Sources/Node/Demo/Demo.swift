@@ -36,12 +36,17 @@ struct Demo {
         /// Envelopes kept by the killed node, the smaller of two kills.
         var inFlightAtKill: UInt64 = 0
         var seconds = 0.0
+        /// Of a load: milliseconds until an appeal was accepted, of 99 in 100, and of the slowest.
+        var acceptedWithinP99: Int?
+        var acceptedWithinMost: Int?
     }
 
     struct Options {
         var nodes: Int
         var appeals: Int
         var entries: Int
+        /// Appeals come at the instants of a load, and nothing is broken.
+        var load: SampleArrivals.Load?
         var seed: UInt64
         var directory: String
         /// The folder stays, whatever happens.
@@ -118,7 +123,8 @@ struct Demo {
         try oneMessage(relay)
         try publish()
         try work()
-        try breakThings(relay, ports)
+        if options.load == nil { try breakThings(relay, ports) }
+        try allAccepted()
         progress("everything drains")
         try wait("the queues") { isQuiet(try stores()) }
         robots.stop()
@@ -187,8 +193,17 @@ struct Demo {
         for index in 0..<4 { try add("first-\(index)", to: "centre", "/api/v1/operators", line: "1") }
         progress("\(Demo.channels.count) channels hand in \(options.appeals) appeals; people work both lines")
         let sample = try SampleAppeals(seed: options.seed, subjects: topology.subjects)
+        let arrivals = try options.load.map { load throws(FederationError) in
+            try SampleArrivals(load, count: options.appeals)
+        }
+        if let load = options.load {
+            let peak = arrivals.map { " (\(Int($0.peak * 100)) in 100 in the busiest hour)" } ?? ""
+            progress("they come within \(Int(load.seconds)) s" + (load == .day ? ", as a day's\(peak)" : ""))
+        }
         for (index, kind) in Demo.channels.enumerated() {
-            robots.channel(index, of: Demo.channels.count, kind: kind, appeals: options.appeals, sample: sample)
+            robots.channel(
+                index, of: Demo.channels.count, kind: kind, appeals: options.appeals, sample: sample,
+                arrivals: arrivals)
         }
         for index in 0..<4 { robots.desk("first-\(index)", at: "centre", DemoDesks.first) }
         for tenancy in topology.tenancies where tenancy.open { try openDesk(of: tenancy) }
@@ -240,8 +255,12 @@ struct Demo {
         try pause(seconds: 1)
         relay.mend()
         try start("subject-77")
+    }
+
+    private mutating func allAccepted() throws {
+        let accepted = { [robots] in robots.state.changeQuietly { $0.accepted } }
         var told = 0
-        try wait("all appeals", seconds: 600) {
+        try wait("all appeals", seconds: 1200) {
             let now = accepted()
             if now / 1000 != told / 1000 { progress("\(now) accepted") }
             told = now
@@ -250,6 +269,7 @@ struct Demo {
         if let fault = robots.state.changeQuietly({ $0.faults.first }) {
             throw FederationError("demo-robot-failed", fault, remedy: "see the nodes' logs in \(options.directory)")
         }
+        record.waits = robots.state.changeQuietly { $0.waits.sorted() }
     }
 
     /// Waits until a node keeps so many envelopes; not for ever, for there may be no more to come.

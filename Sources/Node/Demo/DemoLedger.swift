@@ -67,6 +67,10 @@ struct DemoLedger {
         figures.cuts = record.cuts
         figures.inFlightAtKill = record.inFlightAtKill ?? 0
         figures.seconds = record.seconds
+        if let waits = record.waits, let most = waits.last {
+            figures.acceptedWithinP99 = waits[(waits.count - 1) * 99 / 100]
+            figures.acceptedWithinMost = most
+        }
         var found: [String] = []
         if figures.submitted != record.appeals {
             found.append("\(record.appeals) appeals were asked for, \(figures.submitted) accepted")

@@ -16,6 +16,8 @@ struct DemoRecord: Codable {
     /// Envelopes kept by the killed node, the smaller of two kills.
     var inFlightAtKill: UInt64?
     var seconds = 0.0
+    /// Of a load: milliseconds until each appeal was accepted, the fastest first.
+    var waits: [Int]?
     /// When the home of PFR 50 moved, ISO 8601.
     var movedOn: String?
 
