@@ -227,6 +227,11 @@ enum Commands {
                     name: "load", value: "LOAD",
                     help: "burst: 800 appeals within 10 s; day: 30000 as in a day, within 10 minutes; nothing is broken"
                 ),
+                Option(
+                    name: "previous", value: "EKC",
+                    help:
+                        "another release's binary: every node begins with it, and is changed to this one under load, and back"
+                ),
                 Option(name: "seed", value: "N", help: "what the appeals are drawn from; 1 unless told"),
                 Option(name: "entries", value: "N", help: "knowledge entries; 2000 unless told, 30000 with 103 nodes"),
                 Option(

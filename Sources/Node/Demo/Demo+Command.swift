@@ -23,6 +23,7 @@ extension Demo {
             entries: try command.number(
                 "entries", 1...SampleKnowledge.most, otherwise: scheme.entries),
             load: load,
+            previous: command.values["previous"],
             seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)),
             directory: command.values["directory"] ?? "/tmp",
             // What somebody has named is not the demo's to delete.

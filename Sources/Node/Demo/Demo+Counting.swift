@@ -60,6 +60,7 @@ extension Demo {
         let waits = ledger.acceptedWithinP99.map {
             "\naccepted within       \($0) ms, 99 of 100; the slowest \(ledger.acceptedWithinMost ?? 0) ms"
         }
+        let changes = ledger.changes == 0 ? "" : ", \(ledger.changes) changes of release"
         return """
 
             submitted            \(ledger.submitted)    accepted by the centre, as the channels' journals say
@@ -71,7 +72,7 @@ extension Demo {
             duplicated           \(ledger.duplicated)
             escalated, returned  \(ledger.escalated), \(ledger.returned); \(ledger.moved) followed their home to another node
             knowledge            \(ledger.knowledgePublished) entries, applied through the last by \(ledger.nodesConverged) of \(ledger.nodes) nodes
-            \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cuts, \(ledger.seconds) s\(waits ?? "")
+            \(ledger.kills) kills with at least \(ledger.inFlightAtKill) envelopes under way, \(ledger.cuts) cuts\(changes), \(ledger.seconds) s\(waits ?? "")
             """
     }
 }

@@ -33,6 +33,8 @@ struct Demo {
         var nodesConverged = 0
         var kills = 0
         var cuts = 0
+        /// Nodes that went on with another release.
+        var changes = 0
         /// Envelopes kept by the killed node, the smaller of two kills.
         var inFlightAtKill: UInt64 = 0
         var seconds = 0.0
@@ -47,6 +49,8 @@ struct Demo {
         var entries: Int
         /// Appeals come at the instants of a load, and nothing is broken.
         var load: SampleArrivals.Load?
+        /// The binary of the release before: every node begins with it, and is changed to this one under load, and back.
+        var previous: String?
         var seed: UInt64
         var directory: String
         /// The folder stays, whatever happens.
@@ -78,6 +82,7 @@ struct Demo {
             uniqueKeysWithValues: topology.nodes.map {
                 ($0.id.text, DemoProcess(NodeFolder(options.directory + "/" + $0.id.text)))
             })
+        if let previous = options.previous { for node in nodes.values { node.program = previous } }
         robots = DemoRobots(
             directory: options.directory, seed: options.seed, desks: topology.tenancies.count { $0.open })
     }
@@ -119,11 +124,15 @@ struct Demo {
             try writeTopology(name, port: port)
             try start(name)
         }
-        try wait("links") { try links() == nodes.count - 1 }
+        if options.previous == nil { try wait("links") { try links() == nodes.count - 1 } }
         try oneMessage(relay)
         try publish()
         try work()
-        if options.load == nil { try breakThings(relay, ports) }
+        if let previous = options.previous {
+            try change(from: previous)
+        } else if options.load == nil {
+            try breakThings(relay, ports)
+        }
         try allAccepted()
         progress("everything drains")
         try wait("the queues") { isQuiet(try stores()) }
@@ -255,6 +264,24 @@ struct Demo {
         try pause(seconds: 1)
         relay.mend()
         try start("subject-77")
+    }
+
+    /// One node at a time is stopped and goes on with the other release: to this one, back, and to this one again.
+    private mutating func change(from previous: String) throws {
+        let legs = [(DemoProcess.own, "this release"), (previous, "the one before"), (DemoProcess.own, "this release")]
+        for (leg, (program, name)) in legs.enumerated() {
+            try wait("appeals") { [robots] in
+                robots.state.changeQuietly { $0.accepted } >= options.appeals * (1 + 3 * leg) / 10
+            }
+            progress("one node after the other goes on with \(name)")
+            for place in nodes.keys.sorted() {
+                robots.moved(place, nil)
+                node(place).stop()
+                node(place).program = program
+                try start(place)
+                record.changes += 1
+            }
+        }
     }
 
     private mutating func allAccepted() throws {

@@ -65,6 +65,7 @@ struct DemoLedger {
     mutating func compare(with record: DemoRecord, _ stores: [String: DemoStore]) {
         figures.kills = record.kills
         figures.cuts = record.cuts
+        figures.changes = record.changes
         figures.inFlightAtKill = record.inFlightAtKill ?? 0
         figures.seconds = record.seconds
         if let waits = record.waits, let most = waits.last {

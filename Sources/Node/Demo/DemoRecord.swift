@@ -13,6 +13,8 @@ struct DemoRecord: Codable {
     var channels: Int
     var kills = 0
     var cuts = 0
+    /// Nodes that went on with another release.
+    var changes = 0
     /// Envelopes kept by the killed node, the smaller of two kills.
     var inFlightAtKill: UInt64?
     var seconds = 0.0
