@@ -6,7 +6,9 @@ package final class TLSContext: @unchecked Sendable {
     fileprivate let handle: OpaquePointer
     package let rule: AcceptanceRule
     /// Seconds since 1970 at which the node's own certificate ends.
-    fileprivate let expires: Int64
+    package let expires: Int64
+    /// Seconds since 1970 at which the authority of the node's own segment ends; 0: it is not known here.
+    package let authorityExpires: Int64
 
     /// - Parameter key: the PEM text of the link key. OpenSSL keeps a copy of its own.
     package init(
@@ -20,6 +22,10 @@ package final class TLSContext: @unchecked Sendable {
         self.handle = handle
         self.rule = rule
         expires = CertificateFacts(pem: certificate)?.notAfter ?? 0
+        let segment = rule.record(of: rule.node)?.segment
+        authorityExpires =
+            pins.anchors.first { $0.segment == segment }.flatMap { CertificateFacts(pem: $0.certificate) }?.notAfter
+            ?? 0
         for anchor in pins.anchors {
             let domain = try TrustDomain(segment: anchor.segment, federation: pins.federation)
             guard cs_context_add_anchor(handle, domain.description, anchor.certificate) == 1 else {

@@ -6,7 +6,7 @@ enum Commands {
     typealias Operand = CommandSpec.Operand
     typealias Option = CommandSpec.Option
 
-    private static let directory = Operand(name: "DIR", help: "the node's folder")
+    static let directory = Operand(name: "DIR", help: "the node's folder")
 
     private static let appeal = Operand(name: "ID", help: "the appeal: its id, or its number")
     private static let quarantined = Operand(name: "N", help: "its number in quarantine list")
@@ -20,7 +20,9 @@ enum Commands {
         CommandSpec.json,
     ]
 
-    static let specs: [CommandSpec] = [
+    static let specs = listed + operations
+
+    private static let listed: [CommandSpec] = [
         CommandSpec(
             path: ["authority", "init"], summary: "make a segment's certificate authority",
             operands: [Operand(name: "DIR", help: "its folder, which is made")],
@@ -283,7 +285,9 @@ enum Commands {
         case ["generate", "knowledge"]: return try KnowledgeCommands.generate(command)
         case ["generate", "appeals"]: return try KnowledgeCommands.generateAppeals(command)
         case ["demo"]: return try Demo.run(command)
-        default: throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
+        default:
+            if let exit = try operate(command) { return exit }
+            throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
         }
     }
 }

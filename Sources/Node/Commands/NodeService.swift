@@ -50,6 +50,7 @@ final class RunningNode {
     private let channels: HTTPServer?
     private let events: DeskEvents
     private let clock: DeskClock
+    private let reporter: NodeReporter
 
     /// Opens the node's folder, binds what it listens on and starts its links.
     init(_ folder: NodeFolder) throws {
@@ -67,7 +68,9 @@ final class RunningNode {
         // Administrators hand in whole files, so that they are taken whole or not at all.
         var limits = HTTPLimits()
         limits.body = 64 << 20
-        admin = try HTTPServer(.unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node).routes.handle)
+        reporter = NodeReporter(node)
+        admin = try HTTPServer(
+            .unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node, reporter).routes.handle)
         try node.store.write(.essential) { transaction in
             try desk.stepNumbers(in: transaction)
             try desk.renewClaims(in: transaction)
@@ -99,6 +102,7 @@ final class RunningNode {
         channels?.stop()
         operators.stop()
         clock.stop()
+        reporter.stop()
         admin.stop()
         node.stop()
     }

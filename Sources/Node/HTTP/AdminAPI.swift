@@ -6,9 +6,13 @@ import Glibc
 /// The admin socket: for root and the node's own user, by the kernel's word.
 struct AdminAPI {
     private let node: FederationNode
+    private let reporter: NodeReporter
     private let backups = BackupDesk()
 
-    init(_ node: FederationNode) { self.node = node }
+    init(_ node: FederationNode, _ reporter: NodeReporter) {
+        self.node = node
+        self.reporter = reporter
+    }
 
     struct Status: Codable {
         struct Link: Codable {
@@ -101,6 +105,8 @@ struct AdminAPI {
         var routes = HTTPRoutes()
         let node = node
         routes.health(of: node)
+        let reporter = reporter
+        admitted(&routes, "GET", "/api/v1/federation") { _ in .json(try AdminAPI.federation(node, reporter)) }
         admitted(&routes, "GET", "/api/v1/node") { _ in .json(try AdminAPI.status(of: node)) }
         admitted(&routes, "POST", "/api/v1/probes") { .json(try AdminAPI.sendProbes($0, node)) }
         admitted(&routes, "GET", "/api/v1/probes/{destination}") { request in
