@@ -51,7 +51,8 @@ enum Commands {
                 Option(name: "segment", value: "SEGMENT", help: "its segment"),
                 Option(name: "federation", value: "NAME", help: "the federation"),
                 Option(
-                    name: "any-ports", help: "listen for operators and channels on any free port, not 7411 and 7412"),
+                    name: "any-ports",
+                    help: "listen for operators, channels and metrics on any free port, not 7411 to 7413"),
                 Option(name: "answer", value: "FILE", help: "install what the authority answered"),
                 Option(name: "new-incarnation", help: "the way out of node-rewound: go on as a new life of the store"),
                 Option(name: "reason", value: "TEXT", help: "why, with --new-incarnation; it is kept"),

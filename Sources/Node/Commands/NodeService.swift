@@ -38,6 +38,8 @@ enum NodeService {
         /// Ports of the operators' and the channels' listener, on loopback.
         var operators: UInt16?
         var channels: UInt16?
+        /// Of `/metrics`, on loopback.
+        var metrics: UInt16?
     }
 }
 
@@ -48,6 +50,7 @@ final class RunningNode {
     private let admin: HTTPServer
     private let operators: HTTPServer
     private let channels: HTTPServer?
+    private let metrics: HTTPServer
     private let events: DeskEvents
     private let clock: DeskClock
     private let reporter: NodeReporter
@@ -89,16 +92,20 @@ final class RunningNode {
                 .tcp(host: "127.0.0.1", port: node.settings.publicPort ?? 7412),
                 handler: PublicAPI(door: door).routes.handle)
             : nil
+        metrics = try HTTPServer(
+            .tcp(host: "127.0.0.1", port: node.settings.metricsPort ?? 7413),
+            handler: MetricsAPI(node: node, reporter: reporter).routes.handle)
         clock = DeskClock(node, desk)
         node.start()
         ready = NodeService.Ready(
             node: node.id.text, link: node.links.port, admin: folder.adminSocket, operators: operators.port,
-            channels: channels?.port)
+            channels: channels?.port, metrics: metrics.port)
     }
 
     /// Answers what is under way, says good-bye to peers, and lets go of the folder.
     func stop() {
         events.stop()
+        metrics.stop()
         channels?.stop()
         operators.stop()
         clock.stop()
