@@ -8,13 +8,23 @@ extension Commands {
                 Option(name: "watch", help: "draw it anew every 2 s, until Ctrl-C"),
                 Option(name: "problems", help: "only what is wrong, with what helps; exit code 1 if anything is"),
                 CommandSpec.json,
-            ])
+            ]),
+        CommandSpec(
+            path: ["link", "test"],
+            summary: "send an echo over a link; if it does not run, say which step of dialling fails first",
+            operands: [directory, neighbour], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["node", "check"],
+            summary: "look at what a node needs, whether it runs or not: each thing with reason and remedy",
+            operands: [directory], options: [CommandSpec.json]),
     ]
 
     /// Nil: it is no command of these.
     static func operate(_ command: ParsedCommand) throws -> Int32? {
         switch command.path {
         case ["federation", "status"]: try FederationCommands.status(command)
+        case ["link", "test"]: try LinkCommands.test(command)
+        case ["node", "check"]: try CheckCommands.check(command)
         default: nil
         }
     }

@@ -10,7 +10,7 @@ enum Commands {
 
     private static let appeal = Operand(name: "ID", help: "the appeal: its id, or its number")
     private static let quarantined = Operand(name: "N", help: "its number in quarantine list")
-    private static let neighbour = Operand(name: "PEER", help: "the neighbour's name in the topology")
+    static let neighbour = Operand(name: "PEER", help: "the neighbour's name in the topology")
     private static let reason = Option(name: "reason", value: "TEXT", help: "why; it is kept")
     private static let claim = Option(name: "claim", value: "N", help: "the number of your claim")
     private static let desk = [

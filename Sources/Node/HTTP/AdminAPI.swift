@@ -180,6 +180,7 @@ struct AdminAPI {
         admitted(&routes, "GET", "/api/v1/links") { _ in .json(AdminAPI.links(of: node)) }
         admitted(&routes, "POST", "/api/v1/links/{peer}/pause") { .json(try AdminAPI.pause($0, node)) }
         admitted(&routes, "POST", "/api/v1/links/{peer}/resume") { .json(try AdminAPI.resume($0, node)) }
+        admitted(&routes, "POST", "/api/v1/links/{peer}/test") { .json(try AdminAPI.test($0, node)) }
         admitted(&routes, "GET", "/api/v1/outbox") { _ in .json(try AdminAPI.outbox(of: node)) }
         admitted(&routes, "GET", "/api/v1/store") { _ in .json(try AdminAPI.storeFacts(of: node)) }
         let backups = backups
