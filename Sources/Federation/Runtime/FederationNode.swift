@@ -60,6 +60,7 @@ package final class FederationNode: Sendable {
         let configuration = LinkLoop.Configuration(
             node: id, topology: topology, context: context, log: log)
         do {
+            try Draining.requireInService(store)
             let inbox = Inbox(
                 node: id, application: application(id, inForce, outbox), sender: outbox,
                 attempts: try FileAttempts(folder.attemptsFile),

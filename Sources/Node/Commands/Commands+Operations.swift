@@ -17,6 +17,20 @@ extension Commands {
             path: ["node", "check"],
             summary: "look at what a node needs, whether it runs or not: each thing with reason and remedy",
             operands: [directory], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["node", "drain"],
+            summary: "take nothing new, and wait until nothing is left; it goes on over a restart",
+            operands: [directory],
+            options: [
+                Option(
+                    name: "timeout", value: "SECONDS", help: "how long to wait; 60 unless told; exit code 1 after it"),
+                Option(name: "undo", help: "take what is new again"), CommandSpec.json,
+            ]),
+        CommandSpec(
+            path: ["node", "retire"], summary: "end a node that is drained and empty, for good", operands: [directory],
+            options: [
+                Option(name: "undo", help: "it was a mistake: let the stopped node run again"), CommandSpec.json,
+            ]),
     ]
 
     /// Nil: it is no command of these.
@@ -25,6 +39,8 @@ extension Commands {
         case ["federation", "status"]: try FederationCommands.status(command)
         case ["link", "test"]: try LinkCommands.test(command)
         case ["node", "check"]: try CheckCommands.check(command)
+        case ["node", "drain"]: try DrainCommands.drain(command)
+        case ["node", "retire"]: try DrainCommands.retire(command)
         default: nil
         }
     }
