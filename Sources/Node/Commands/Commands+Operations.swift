@@ -31,6 +31,15 @@ extension Commands {
             options: [
                 Option(name: "undo", help: "it was a mistake: let the stopped node run again"), CommandSpec.json,
             ]),
+        CommandSpec(
+            path: ["support", "bundle"],
+            summary: "write what somebody who helps needs of a node, running or not; nothing personal, no keys",
+            operands: [directory],
+            options: [
+                Option(name: "output", value: "FILE.tar", help: "a new file"),
+                Option(name: "log", value: "FILE", help: "the node's log; DIR/log unless told, if it is there"),
+                CommandSpec.json,
+            ]),
     ]
 
     /// Nil: it is no command of these.
@@ -41,6 +50,7 @@ extension Commands {
         case ["node", "check"]: try CheckCommands.check(command)
         case ["node", "drain"]: try DrainCommands.drain(command)
         case ["node", "retire"]: try DrainCommands.retire(command)
+        case ["support", "bundle"]: try SupportCommands.bundle(command)
         default: nil
         }
     }

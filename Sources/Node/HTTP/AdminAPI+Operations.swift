@@ -6,6 +6,7 @@ extension AdminAPI {
         let node = node
         let reporter = reporter
         admitted(&routes, "GET", "/api/v1/federation") { _ in .json(try AdminAPI.federation(node, reporter)) }
+        admitted(&routes, "GET", "/metrics") { _ in .metrics(try reporter.observation()) }
         admitted(&routes, "GET", "/api/v1/links") { _ in .json(AdminAPI.links(of: node)) }
         admitted(&routes, "POST", "/api/v1/links/{peer}/pause") { .json(try AdminAPI.pause($0, node)) }
         admitted(&routes, "POST", "/api/v1/links/{peer}/resume") { .json(try AdminAPI.resume($0, node)) }

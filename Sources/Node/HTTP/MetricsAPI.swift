@@ -9,9 +9,14 @@ struct MetricsAPI {
         var routes = HTTPRoutes()
         routes.health(of: node)
         let reporter = reporter
-        routes.on(
-            "GET", "/metrics",
-            waiting: { _ in .text(Metrics(try reporter.observation()).text, type: "text/plain; version=0.0.4") })
+        routes.on("GET", "/metrics", waiting: { _ in .metrics(try reporter.observation()) })
         return routes
+    }
+}
+
+extension HTTPResponse {
+    /// In the text exposition format.
+    static func metrics(_ observation: FederationObservation) -> HTTPResponse {
+        .text(Metrics(observation).text, type: "text/plain; version=0.0.4")
     }
 }
