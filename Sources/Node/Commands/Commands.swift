@@ -6,11 +6,11 @@ enum Commands {
     typealias Operand = CommandSpec.Operand
     typealias Option = CommandSpec.Option
 
-    private static let directory = Operand(name: "DIR", help: "the node's folder")
+    static let directory = Operand(name: "DIR", help: "the node's folder")
 
     private static let appeal = Operand(name: "ID", help: "the appeal: its id, or its number")
     private static let quarantined = Operand(name: "N", help: "its number in quarantine list")
-    private static let neighbour = Operand(name: "PEER", help: "the neighbour's name in the topology")
+    static let neighbour = Operand(name: "PEER", help: "the neighbour's name in the topology")
     private static let reason = Option(name: "reason", value: "TEXT", help: "why; it is kept")
     private static let claim = Option(name: "claim", value: "N", help: "the number of your claim")
     private static let desk = [
@@ -20,7 +20,9 @@ enum Commands {
         CommandSpec.json,
     ]
 
-    static let specs: [CommandSpec] = [
+    static let specs = listed + operations
+
+    private static let listed: [CommandSpec] = [
         CommandSpec(
             path: ["authority", "init"], summary: "make a segment's certificate authority",
             operands: [Operand(name: "DIR", help: "its folder, which is made")],
@@ -49,7 +51,8 @@ enum Commands {
                 Option(name: "segment", value: "SEGMENT", help: "its segment"),
                 Option(name: "federation", value: "NAME", help: "the federation"),
                 Option(
-                    name: "any-ports", help: "listen for operators and channels on any free port, not 7411 and 7412"),
+                    name: "any-ports",
+                    help: "listen for operators, channels and metrics on any free port, not 7411 to 7413"),
                 Option(name: "answer", value: "FILE", help: "install what the authority answered"),
                 Option(name: "new-incarnation", help: "the way out of node-rewound: go on as a new life of the store"),
                 Option(name: "reason", value: "TEXT", help: "why, with --new-incarnation; it is kept"),
@@ -306,7 +309,9 @@ enum Commands {
         case ["generate", "appeals"]: return try KnowledgeCommands.generateAppeals(command)
         case ["generate", "stock"]: return try StoreCommands.generateStock(command)
         case ["demo"]: return try Demo.run(command)
-        default: throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
+        default:
+            if let exit = try operate(command) { return exit }
+            throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
         }
     }
 }

@@ -115,7 +115,8 @@ extension Demo {
         try Files.write(Output.encode(endpoints), to: options.directory + "/endpoints.json")
         Output.error(
             "\nserving from \(options.directory) until Ctrl-C; endpoints.json there says where, tokens are the .token files, "
-                + "for curl -H @FILE")
+                + "for curl -H @FILE\nevery node in one screen: ekc federation status "
+                + "\(node(Demo.centre).folder.path) --watch")
         for name in nodes.keys.sorted() {
             guard let endpoint = endpoints[name] else { continue }
             Output.error(

@@ -5,10 +5,14 @@ import Glibc
 
 /// The admin socket: for root and the node's own user, by the kernel's word.
 struct AdminAPI {
-    private let node: FederationNode
+    let node: FederationNode
+    let reporter: NodeReporter
     private let backups = BackupDesk()
 
-    init(_ node: FederationNode) { self.node = node }
+    init(_ node: FederationNode, _ reporter: NodeReporter) {
+        self.node = node
+        self.reporter = reporter
+    }
 
     struct Status: Codable {
         struct Link: Codable {
@@ -101,6 +105,7 @@ struct AdminAPI {
         var routes = HTTPRoutes()
         let node = node
         routes.health(of: node)
+        operations(&routes)
         admitted(&routes, "GET", "/api/v1/node") { _ in .json(try AdminAPI.status(of: node)) }
         admitted(&routes, "POST", "/api/v1/probes") { .json(try AdminAPI.sendProbes($0, node)) }
         admitted(&routes, "GET", "/api/v1/probes/{destination}") { request in
@@ -171,11 +176,6 @@ struct AdminAPI {
                 .json(try AdminAPI.decide(decision, $0, node))
             }
         }
-        admitted(&routes, "GET", "/api/v1/links") { _ in .json(AdminAPI.links(of: node)) }
-        admitted(&routes, "POST", "/api/v1/links/{peer}/pause") { .json(try AdminAPI.pause($0, node)) }
-        admitted(&routes, "POST", "/api/v1/links/{peer}/resume") { .json(try AdminAPI.resume($0, node)) }
-        admitted(&routes, "GET", "/api/v1/outbox") { _ in .json(try AdminAPI.outbox(of: node)) }
-        admitted(&routes, "GET", "/api/v1/store") { _ in .json(try AdminAPI.storeFacts(of: node)) }
         let backups = backups
         admitted(&routes, "POST", "/api/v1/backups") { request in
             let order = try JSONBody.decode(BackupOrder.self, from: request.body)
@@ -259,7 +259,7 @@ struct AdminAPI {
     }
 
     /// A route for root and the user that runs the node, and nobody else.
-    private func admitted(
+    func admitted(
         _ routes: inout HTTPRoutes, _ method: String, _ pattern: String,
         _ body: @escaping @Sendable (HTTPRequest) throws -> HTTPResponse
     ) {
