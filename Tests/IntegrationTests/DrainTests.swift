@@ -68,6 +68,7 @@ struct DrainTests {
         try federation.start("centre")
         #expect(try submit().status == 503)
         #expect(try federation.status().nodes.first { $0.node == "centre" }?.state == "draining")
+        #expect(try ekc("node", "status", centre).output.contains("draining since 20"))
         // And the way back.
         #expect(try ekc("node", "drain", centre, "--undo").exit == 0)
         #expect(try submit().status == 201)

@@ -23,6 +23,8 @@ struct AdminAPI {
         var node: String
         /// `ready`, or `node-rewound`: an administrator must look.
         var state: String
+        /// Since when it takes nothing new, RFC 3339.
+        var drainingSince: String?
         var incarnation: String
         var federation: String
         var segment: String
@@ -325,15 +327,16 @@ struct AdminAPI {
         where ![node.id, .everyone].contains(stream.destination) && row.last > row.base {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
-        let probes = try node.store.read { transaction throws(StoreError) in
-            try transaction.number(MetaKey.probes)
+        let (probes, draining) = try node.store.read { transaction throws(StoreError) in
+            (try transaction.number(MetaKey.probes), try Draining.since(in: transaction))
         }
         let here = rows.filter { $0.key.destination == node.id }.values
         func held(_ isHere: Bool) -> UInt64 {
             rows.reduce(0) { ($1.key.destination == node.id) == isHere ? $0 + UInt64($1.value.held) : $0 }
         }
         return Status(
-            node: node.id.text, state: rewound ? "node-rewound" : "ready", incarnation: node.store.incarnation.text,
+            node: node.id.text, state: rewound ? "node-rewound" : "ready", drainingSince: draining?.rfc3339,
+            incarnation: node.store.incarnation.text,
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
