@@ -64,6 +64,9 @@ final class TestSocket {
     @discardableResult
     func send(_ text: String) -> Bool { send(text.utf8) }
 
+    /// Nothing more comes from this end.
+    func endSending() { shutdown(descriptor, CInt(SHUT_WR)) }
+
     /// The server has not closed it, as far as is known now.
     var isOpen: Bool {
         var byte: UInt8 = 0
