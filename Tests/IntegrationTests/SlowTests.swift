@@ -16,10 +16,14 @@ struct SlowTests {
     /// A centre and a subject as processes, with the centre's port fixed after its first start.
     final class Pair {
         let folder: TemporaryFolder
-        private var pids: [String: pid_t] = [:]
+        private(set) var pids: [String: pid_t] = [:]
+        private(set) var ready: [String: NodeService.Ready] = [:]
         private var port: UInt16 = 0
+        private let topology: (_ port: UInt16) -> String
 
-        init() throws {
+        /// - Parameter topology: the file's text, given the centre's port; at first 0.
+        init(topology: @escaping (_ port: UInt16) -> String = Pair.bare) throws {
+            self.topology = topology
             folder = try TemporaryFolder()
             var pins = Pins(federation: "ekc.test")
             for (name, segment) in [("centre", "centre"), ("subject-77", "oszn")] {
@@ -39,20 +43,24 @@ struct SlowTests {
 
         func place(_ name: String) -> NodeFolder { NodeFolder(folder.path + "/" + name) }
 
+        static func bare(_ port: UInt16) -> String {
+            """
+            { "format": 1, "version": 1, "federation": "ekc.test",
+              "segments": [ {"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"} ],
+              "nodes": [ {"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:\(port)"]},
+                         {"id": "subject-77", "segment": "oszn", "state": "live", "addresses": []} ],
+              "tenancies": [], "homes": [], "special": [],
+              "links": [ {"dials": "subject-77", "listens": "centre"} ] }
+            """
+        }
+
         func start(_ name: String, under tracer: [String] = []) throws {
-            let topology = """
-                { "format": 1, "version": 1, "federation": "ekc.test",
-                  "segments": [ {"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"} ],
-                  "nodes": [ {"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:\(port)"]},
-                             {"id": "subject-77", "segment": "oszn", "state": "live", "addresses": []} ],
-                  "tenancies": [], "homes": [], "special": [],
-                  "links": [ {"dials": "subject-77", "listens": "centre"} ] }
-                """
-            try Files.write(Array(topology.utf8), to: place(name).topologyFile)
+            try Files.write(Array(topology(port).utf8), to: place(name).topologyFile)
             let (pid, line) = try spawn(tracer + [SlowTests.binary, "node", "run", place(name).path, "--with-parent"])
             pids[name] = pid
-            let ready = try JSONDecoder().decode(NodeService.Ready.self, from: Data(line.utf8))
-            if let link = ready.link { port = link }
+            let said = try JSONDecoder().decode(NodeService.Ready.self, from: Data(line.utf8))
+            ready[name] = said
+            if let link = said.link { port = link }
         }
 
         private func spawn(_ words: [String]) throws -> (pid_t, String) {
