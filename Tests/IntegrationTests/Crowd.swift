@@ -19,7 +19,9 @@ final class Crowd: Sendable {
 
     static let size = 1000
     private let address: HTTPAddress
-    private let isStopped = Monitor(false)
+    private enum Order { case stay, rest, end }
+
+    private let order = Monitor(Order.stay)
     private let counted = Monitor(Count())
 
     init(_ address: HTTPAddress, slowly text: [UInt8]) {
@@ -29,9 +31,22 @@ final class Crowd: Sendable {
 
     var count: Count { counted.changeQuietly { $0 } }
 
+    /// Every connection is closed, and none is begun.
+    func rest() {
+        order.change { $0 = .rest }
+        counted.wait(until: { $0.open == 0 }, then: { _ in })
+    }
+
+    /// Begins again, or for the first time. Returns when all have been begun.
+    func come() {
+        let before = count.begun
+        order.change { $0 = .stay }
+        counted.wait(until: { $0.begun >= before + Crowd.size }, then: { _ in })
+    }
+
     /// Returns when every connection is closed.
     func stop() {
-        isStopped.change { $0 = true }
+        order.change { $0 = .end }
         counted.wait(until: \.isOver, then: { _ in })
     }
 
@@ -44,11 +59,16 @@ final class Crowd: Sendable {
     private func run(_ text: [UInt8]) {
         var guests = [Guest](repeating: Guest(), count: Crowd.size)
         var random = SystemRandomNumberGenerator()
-        while !isStopped.changeQuietly({ $0 }) {
+        while true {
+            let order = order.changeQuietly { $0 }
+            if order == .end { break }
             let now = Clocks.monotonicMicroseconds() / 1000
             var count = counted.changeQuietly { $0 }
             for index in guests.indices {
-                if guests[index].descriptor < 0 {
+                if order == .rest {
+                    if guests[index].descriptor >= 0 { close(guests[index].descriptor) }
+                    guests[index] = Guest()
+                } else if guests[index].descriptor < 0 {
                     guard guests[index].again <= now, let descriptor = connected() else { continue }
                     // Not all in the same moment of each second.
                     guests[index] = Guest(descriptor: descriptor, again: now + .random(in: 0..<1000, using: &random))

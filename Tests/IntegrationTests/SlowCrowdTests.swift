@@ -23,6 +23,13 @@ struct SlowCrowdTests {
         var repeated = 0
         var milliseconds: [Double] = []
 
+        mutating func add(_ other: HandedIn) {
+            accepted += other.accepted
+            refused += other.refused
+            repeated += other.repeated
+            milliseconds += other.milliseconds
+        }
+
         func percentile(_ share: Double) -> Double {
             let sorted = milliseconds.sorted()
             return sorted.isEmpty ? 0 : sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
@@ -53,10 +60,7 @@ struct SlowCrowdTests {
                     usleep(10_000)
                 }
                 total.change { state in
-                    state.0.accepted += own.accepted
-                    state.0.refused += own.refused
-                    state.0.repeated += own.repeated
-                    state.0.milliseconds += own.milliseconds
+                    state.0.add(own)
                     state.1 -= 1
                 }
             }
@@ -76,6 +80,14 @@ struct SlowCrowdTests {
             line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) })
     }
 
+    /// Seconds of processor time, so far.
+    private func processorTime(_ pid: pid_t) throws -> Double {
+        let text = String(decoding: try Files.read("/proc/\(pid)/stat", maximum: 4096), as: UTF8.self)
+        // The name of the program, in brackets, may hold blanks.
+        let fields = text.drop { $0 != ")" }.split(separator: " ")
+        return (Double(fields[12]) ?? 0) / 100 + (Double(fields[13]) ?? 0) / 100
+    }
+
     @Test("1,000 half-open, trickling and garbage connections on each listener: every appeal is accepted")
     func crowd() throws {
         OpenFiles.raiseLimit()
@@ -93,7 +105,6 @@ struct SlowCrowdTests {
         let (channels, link) = (try #require(ready.channels), try #require(ready.link))
         let operators = try #require(ready.operators)
         _ = handIn(200, to: channels, token: "tsite")
-        let idle = handIn(1000, to: channels, token: "tsite")
         let before = (descriptors: descriptors(pid), memory: try memory(pid), log: pair.log.utf8.count)
 
         let request = Array("POST /api/v1/appeals HTTP/1.1\r\nHost: localhost\r\nX-Slow: xxxxxxxxxxxxxxxxx".utf8)
@@ -104,8 +115,7 @@ struct SlowCrowdTests {
             ("admin", Crowd(.unix(path: ready.admin), slowly: request)),
         ]
         defer { for (_, crowd) in crowds { crowd.stop() } }
-        let begin = Clocks.monotonicMicroseconds()
-        #expect(TestFederation.wait(milliseconds: 30_000) { crowds.allSatisfy { $0.1.count.begun >= Crowd.size } })
+        for (_, crowd) in crowds { crowd.rest() }
         let peak = Monitor((descriptors: 0, isOver: false))
         Threads.start("watch") {
             while !peak.changeQuietly({ $0.isOver }) {
@@ -114,7 +124,21 @@ struct SlowCrowdTests {
                 usleep(20_000)
             }
         }
-        let beside = handIn(1000, to: channels, token: "tsite")
+        let begin = Clocks.monotonicMicroseconds()
+        var (idle, beside) = (HandedIn(), HandedIn())
+        var (lasted, spent) = (0.0, (node: 0.0, crowds: 0.0))
+        // In turns: the machine may have other work, which is to be in both.
+        for _ in 0..<6 {
+            for (_, crowd) in crowds { crowd.rest() }
+            idle.add(handIn(300, to: channels, token: "tsite"))
+            for (_, crowd) in crowds { crowd.come() }
+            let before = (Clocks.monotonicMicroseconds(), try processorTime(pid), try processorTime(getpid()))
+            beside.add(handIn(300, to: channels, token: "tsite"))
+            lasted += Double(Clocks.monotonicMicroseconds() - before.0) / 1_000_000
+            spent.node += try processorTime(pid) - before.1
+            spent.crowds += try processorTime(getpid()) - before.2
+        }
+        print("crowd: of a core: the node \(spent.node / lasted), crowds and channels \(spent.crowds / lasted)")
         // A link comes up among them and carries; people and administrators are answered.
         try pair.start("subject-77")
         try pair.probe(64, group: 16)
@@ -129,16 +153,14 @@ struct SlowCrowdTests {
         for (_, crowd) in crowds { crowd.stop() }
         let seconds = Double(Clocks.monotonicMicroseconds() - begin) / 1_000_000
         peak.change { $0.isOver = true }
-        let after = handIn(400, to: channels, token: "tsite")
 
-        for (name, handed) in [("idle", idle), ("beside", beside), ("after", after)] {
+        for (name, handed) in [("idle", idle), ("beside", beside)] {
             print(
                 "crowd: \(name): \(handed.accepted) accepted, \(handed.repeated) sent again, ms p50",
                 handed.percentile(0.5), "p99", handed.percentile(0.99), "max", handed.percentile(1))
             #expect(handed.refused.isEmpty, "\(handed.refused.prefix(3))")
         }
-        #expect(idle.accepted == 1000 && beside.accepted == 1000 && after.accepted == 400)
-        #expect(idle.repeated == 0 && after.repeated == 0)
+        #expect(idle.accepted == 1800 && beside.accepted == 1800 && idle.repeated == 0)
         #expect(beside.repeated <= 10, "who has a request keeps its place")
 
         let limits = HTTPLimits()
