@@ -40,7 +40,7 @@ demo: build ## build, then run the demo
 test: setup ## every test but the slow ones
 	swift test --disable-xctest
 
-test-slow: build ## counts taken from outside: flushes a group, many kills; a slow line (minutes)
+test-slow: build ## counts taken from outside: flushes a group, many kills, hostile crowds; a slow line (minutes)
 	EKC_SLOW=1 swift test --disable-xctest --filter Slow
 
 simulate: setup ## run SEEDS=n seeds of the simulator and print what they met

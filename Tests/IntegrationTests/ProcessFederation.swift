@@ -10,11 +10,15 @@ import Testing
 final class ProcessFederation {
     let folder: TemporaryFolder
     private let leaves: [String]
-    private var pids: [String: pid_t] = [:]
+    private(set) var pids: [String: pid_t] = [:]
+    private(set) var ready: [String: NodeService.Ready] = [:]
+    private let topology: ((_ port: UInt16) -> String)?
     private var port: UInt16 = 0
 
-    init(_ leaves: [String] = ["subject-77"]) throws {
+    /// - Parameter topology: the file's text, given the centre's port, at first 0; nil: links and nothing else.
+    init(_ leaves: [String] = ["subject-77"], topology: ((_ port: UInt16) -> String)? = nil) throws {
         self.leaves = leaves
+        self.topology = topology
         folder = try TemporaryFolder()
         var pins = Pins(federation: "ekc.test")
         let authorities = [
@@ -41,19 +45,23 @@ final class ProcessFederation {
 
     /// - Parameter binary: of which release.
     func start(_ name: String, under tracer: [String] = [], binary: String = SlowTests.binary) throws {
+        try Files.write(Array((topology?(port) ?? bare).utf8), to: place(name).topologyFile)
+        let (pid, line) = try spawn(tracer + [binary, "node", "run", place(name).path, "--with-parent"])
+        pids[name] = pid
+        let said = try JSONDecoder().decode(NodeService.Ready.self, from: Data(line.utf8))
+        ready[name] = said
+        if let link = said.link { port = link }
+    }
+
+    private var bare: String {
         let nodes = leaves.map { #", {"id": "\#($0)", "segment": "oszn", "state": "live", "addresses": []}"# }.joined()
         let links = leaves.map { #"{"dials": "\#($0)", "listens": "centre"}"# }.joined(separator: ", ")
-        let topology = """
+        return """
             { "format": 1, "version": 1, "federation": "ekc.test",
               "segments": [ {"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"} ],
               "nodes": [ {"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:\(port)"]}\(nodes) ],
               "tenancies": [], "homes": [], "special": [], "links": [ \(links) ] }
             """
-        try Files.write(Array(topology.utf8), to: place(name).topologyFile)
-        let (pid, line) = try spawn(tracer + [binary, "node", "run", place(name).path, "--with-parent"])
-        pids[name] = pid
-        let ready = try JSONDecoder().decode(NodeService.Ready.self, from: Data(line.utf8))
-        if let link = ready.link { port = link }
     }
 
     private func spawn(_ words: [String]) throws -> (pid_t, String) {

@@ -149,6 +149,7 @@ import Testing
         arguments: ["GET /a HT", "POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"])
     func slowSender(start: String) async throws {
         var limits = HTTPLimits()
+        limits.headDeadline = .milliseconds(300)
         limits.requestDeadline = .milliseconds(300)
         try await withServer(limits: limits, handler: Self.echo) { server in
             let client = try TestSocket(server.address)

@@ -64,6 +64,16 @@ final class TestSocket {
     @discardableResult
     func send(_ text: String) -> Bool { send(text.utf8) }
 
+    /// Nothing more comes from this end.
+    func endSending() { shutdown(descriptor, CInt(SHUT_WR)) }
+
+    /// The server has not closed it, as far as is known now.
+    var isOpen: Bool {
+        var byte: UInt8 = 0
+        let count = recv(descriptor, &byte, 1, CInt(MSG_PEEK | MSG_DONTWAIT))
+        return count > 0 || count < 0 && errno == EAGAIN
+    }
+
     /// Reads until the mark has come, and returns everything up to and with it.
     func read(until mark: String) throws -> String {
         let mark = Array(mark.utf8)

@@ -139,6 +139,7 @@ extension LinkLoop {
         connection.peer = peer
         let number = numberFor(connection)
         connection.number = number
+        newcomers.leave(connection.descriptor)
         connection.expires = min(
             connection.tls.expires, Clocks.wall().milliseconds / 1000 + LinkLoop.longestSessionSeconds)
         act(exchange.sessionOpened(number, peer: peer, dialled: connection.dialled != nil))
@@ -151,7 +152,7 @@ extension LinkLoop {
         ping(connection)
         if let dialled = connection.dialled { dialSucceeded(dialled) }
         if let peer = connection.peer { markUp(peer) }
-        configuration.log(
+        tell(
             Event(code: "link-up", peer: connection.peer, detail: connection.dialled == nil ? "accepted" : "dialled"))
     }
 
@@ -265,14 +266,15 @@ extension LinkLoop {
         flush(connection)
         connection.isClosed = true
         connections[connection.descriptor] = nil
-        epoll_ctl(poll, EPOLL_CTL_DEL, connection.descriptor, nil)
+        newcomers.leave(connection.descriptor)
+        forget(connection.descriptor)
         if let number = connection.number {
             numbered[number] = nil
             exchange.sessionClosed(number)
         }
         if let dialled = connection.dialled { dialFailed(dialled) }
         if let peer = connection.peer ?? connection.dialled { markDown(peer, "\(code): \(detail)") }
-        configuration.log(Event(code: code, peer: connection.peer ?? connection.dialled, detail: detail))
+        tell(Event(code: code, peer: connection.peer ?? connection.dialled, detail: detail))
     }
 
     /// Runs a step of TLS; a fault of it ends the connection.

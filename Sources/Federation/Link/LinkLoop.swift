@@ -10,6 +10,8 @@ package final class LinkLoop: @unchecked Sendable {
         package var code: String
         package var peer: NodeID?
         package var detail: String
+        /// How often it has happened, where a line stands for several times; the detail is of the last.
+        package var count: Int?
 
         package init(code: String, peer: NodeID?, detail: String) {
             self.code = code
@@ -43,6 +45,8 @@ package final class LinkLoop: @unchecked Sendable {
 
     static let handshakeMilliseconds: Int64 = 5_000
     static let maximumHandshakes = 128
+    /// Connections that are taken before the links have their turn again.
+    static let acceptsPerTurn = 16
     static let pingMilliseconds: Int64 = 5_000
     static let silenceMilliseconds: Int64 = 15_000
     static let flushMilliseconds: Int64 = 1_000
@@ -57,12 +61,12 @@ package final class LinkLoop: @unchecked Sendable {
     private let inbound = Monitor<[Inbound]>([])
     private let finished = Monitor(false)
     private let wakeUp: CInt
-    let poll: CInt
+    private let poll: CInt
 
     var exchange: Exchange
     private let inbox: Inbox
     let store: Store
-    private var listener: Listener?
+    var listener: Listener?
     var connections: [CInt: Connection] = [:]
     var numbered: [SessionNumber: CInt] = [:]
     var dialling: [NodeID: Dialling] = [:]
@@ -73,16 +77,19 @@ package final class LinkLoop: @unchecked Sendable {
     var reports: ReportBook
     /// Why an administrator has paused them.
     var paused: [NodeID: String]
+    /// Who was accepted and has not said yet who it is, by descriptor.
+    var newcomers = WaitingRoom<CInt, Socket.Origin>(seats: maximumHandshakes)
+    var told = LogBudget()
     private var nextNumber: SessionNumber = 1
     private var nextFlush: Int64 = 0
     /// No more connections are taken until then: the process has no descriptors left.
-    private var acceptsAgainAt: Int64?
+    var acceptsAgainAt: Int64?
     private var hasToldDamage = false
     private var stopping = false
     var scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 16)
 
     /// The listening socket, boxed: a `~Copyable` cannot be optional state that is replaced while used.
-    private final class Listener {
+    final class Listener {
         let socket: Socket
         init(_ socket: consuming Socket) { self.socket = socket }
     }
@@ -190,7 +197,7 @@ package final class LinkLoop: @unchecked Sendable {
                 if descriptor == wakeUp {
                     takeInbound()
                 } else if descriptor == listener?.socket.descriptor {
-                    acceptAll()
+                    acceptSome()
                 } else if let connection = connections[descriptor] {
                     handle(connection, events[index].events)
                 }
@@ -203,6 +210,7 @@ package final class LinkLoop: @unchecked Sendable {
         connections = [:]
         listener = nil
         saveReports(all: true)
+        for event in told.minuteEnded(at: now() + LogBudget.minute) { configuration.log(event) }
         finished.change { $0 = true }
     }
 
@@ -247,6 +255,7 @@ package final class LinkLoop: @unchecked Sendable {
             store.writer.flush()
             for connection in Array(connections.values) { keepAlive(connection, now) }
         }
+        for event in told.minuteEnded(at: now) { configuration.log(event) }
         if let time = acceptsAgainAt, now >= time, let listener {
             acceptsAgainAt = nil
             watch(listener.socket.descriptor, read: true, write: false)
@@ -258,67 +267,13 @@ package final class LinkLoop: @unchecked Sendable {
         }
     }
 
-    // MARK: Dialling and accepting
-
-    private func dial(_ peer: NodeID) {
-        guard let addresses = configuration.topology.node(peer)?.addresses, !addresses.isEmpty,
-            var dial = dialling[peer]
-        else { return }
-        let address = addresses[dial.address % addresses.count]
-        dial.address += 1
-        do throws(FederationError) {
-            let socket = try Socket.connecting(to: address)
-            dial.isOpen = true
-            dialling[peer] = dial
-            add(Connection(socket, TLSSession(configuration.context, role: .client, expected: peer), dialled: peer))
-        } catch {
-            dialling[peer] = dial
-            dialFailed(peer)
-            markDown(peer, "\(error.code): \(error.detail)")
-            configuration.log(Event(code: error.code, peer: peer, detail: error.detail))
-        }
-    }
-
-    func dialFailed(_ peer: NodeID) {
-        dialling[peer]?.isOpen = false
-        let wait = dialling[peer]?.backoff.failed(random: Random.id128().low) ?? 1000
-        dialling[peer]?.nextAttempt = now() + wait
-    }
-
-    func dialSucceeded(_ peer: NodeID) { dialling[peer]?.backoff.succeeded() }
-
-    private func acceptAll() {
-        guard let listener else { return }
-        while let socket = listener.socket.accept() {
-            let unknown = connections.values.filter { $0.number == nil && $0.dialled == nil }
-            // Whoever keeps a place without saying who it is gives way, the longest first.
-            if unknown.count >= LinkLoop.maximumHandshakes, let oldest = unknown.min(by: { $0.deadline < $1.deadline })
-            {
-                hangUp(oldest, code: "too-many-handshakes", detail: "it gave way to a newer connection")
-            }
-            add(Connection(socket, TLSSession(configuration.context, role: .server), dialled: nil))
-        }
-        guard errno == EMFILE || errno == ENFILE else { return }
-        // The listener stays readable: looking at it all the time would help nobody.
-        watch(listener.socket.descriptor, read: false, write: false)
-        acceptsAgainAt = now() + 1000
-        configuration.log(
-            Event(code: "too-many-files", peer: nil, detail: "no descriptor for a new link; raise LimitNOFILE"))
-    }
-
-    private func add(_ connection: Connection) {
-        connection.deadline = now() + LinkLoop.handshakeMilliseconds
-        connection.lastHeard = now()
-        connections[connection.descriptor] = connection
-        watch(connection.descriptor, read: true, write: connection.dialled != nil, isNew: true)
-        connection.wantsWrite = connection.dialled != nil
-    }
-
     func numberFor(_ connection: Connection) -> SessionNumber {
         defer { nextNumber += 1 }
         numbered[nextNumber] = connection.descriptor
         return nextNumber
     }
+
+    func forget(_ descriptor: CInt) { epoll_ctl(poll, EPOLL_CTL_DEL, descriptor, nil) }
 
     func watch(_ descriptor: CInt, read: Bool, write: Bool, isNew: Bool = false) {
         var event = epoll_event()
@@ -326,6 +281,9 @@ package final class LinkLoop: @unchecked Sendable {
         event.data.fd = descriptor
         epoll_ctl(poll, isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, descriptor, &event)
     }
+
+    /// Says what others can bring about, within their budget.
+    func tell(_ event: Event) { for line in told.happened(event, at: now()) { configuration.log(line) } }
 
     // MARK: Actions
 
@@ -340,7 +298,7 @@ package final class LinkLoop: @unchecked Sendable {
             case .pump(let number): if let connection = connection(number) { pump(connection) }
             case .reported(let node, let report): heard(report, of: node)
             case .note(let code, let peer, let detail):
-                configuration.log(Event(code: code, peer: peer, detail: detail))
+                tell(Event(code: code, peer: peer, detail: detail))
             }
         }
     }

@@ -11,6 +11,7 @@ enum NodeService {
             _ = clinux_die_with_parent(SIGKILL)
             if getppid() == 1 { return 1 }
         }
+        OpenFiles.raiseLimit()
         _ = clinux_set_undumpable()
         // Signals are waited for here and nowhere else: every thread that starts later inherits the mask.
         var stopSignals = sigset_t()
@@ -122,11 +123,13 @@ enum Log {
         var event: String
         var peer: String?
         var detail: String
+        var count: Int?
     }
 
     static func write(_ event: LinkLoop.Event) {
         let line = Line(
-            at: Clocks.wall().rfc3339, event: event.code, peer: event.peer?.text, detail: event.detail)
+            at: Clocks.wall().rfc3339, event: event.code, peer: event.peer?.text, detail: event.detail,
+            count: event.count)
         Output.error(String(decoding: Output.encode(line), as: UTF8.self))
     }
 }

@@ -29,6 +29,8 @@ final class HTTPConnection: @unchecked Sendable {
         var isDraining = false
         /// The descriptor is still this connection's.
         var isOpen = true
+        /// Its place has gone to another: what still comes of it is not looked at.
+        var hasGivenWay = false
     }
 
     let handle: OpaquePointer
@@ -43,7 +45,7 @@ final class HTTPConnection: @unchecked Sendable {
         self.peer = peer
         self.core = core
         state = Mutex(State())
-        setDeadline(core.limits.requestDeadline)
+        setDeadline(core.limits.headDeadline)
     }
 
     // MARK: On the server's thread
@@ -53,7 +55,10 @@ final class HTTPConnection: @unchecked Sendable {
 
     /// The headers are in, some of the body, or all of it; or the answer has come and is to be queued.
     func access(method: String, version: String, upload: UnsafeBufferPointer<UInt8>) -> MHD_Result {
-        let isBegun = state.withLock { $0.request != nil || $0.refusal != nil || $0.phase != .receiving }
+        let (isBegun, hasGivenWay) = state.withLock {
+            ($0.request != nil || $0.refusal != nil || $0.phase != .receiving, $0.hasGivenWay)
+        }
+        if hasGivenWay { return .NO }
         if !isBegun { return begin(method: method, version: version) }
         if !upload.isEmpty { return receive(upload) }
         let (phase, refusal, request) = state.withLock { state in
@@ -66,11 +71,13 @@ final class HTTPConnection: @unchecked Sendable {
         return dispatch(request)
     }
 
-    /// The answer is sent or the exchange broken off; the connection may carry another.
-    func exchangeEnded() {
+    /// The answer is sent or the exchange broken off.
+    /// - Parameter isOver: the connection carries no other.
+    func exchangeEnded(isOver: Bool) {
         let stream = state.withLock { state in
             let stream = state.stream
-            state = State(exchange: state.exchange + 1, isDraining: state.isDraining)
+            state = State(
+                exchange: state.exchange + 1, isDraining: state.isDraining, hasGivenWay: state.hasGivenWay)
             return stream
         }
         if let stream {
@@ -78,6 +85,7 @@ final class HTTPConnection: @unchecked Sendable {
             core.streamEnded()
         }
         setDeadline(core.limits.requestDeadline)
+        core.waits(self, for: isOver ? nil : .nextHead)
         core.connectionChanged()
     }
 
@@ -96,16 +104,23 @@ final class HTTPConnection: @unchecked Sendable {
                 let problem = tooLarge(limits)
                 // A little too much is read and dropped, so that the client sees the answer and not a reset.
                 if announced > Self.patience(limits) { return queue(.problem(problem).closing()) }
-                state.withLock { $0.refusal = problem }
+                begun { $0.refusal = problem }
                 return .YES
             }
             let request = HTTPRequest(
                 method: method, segments: parsed.segments, query: parsed.query, headers: headers, peer: peer)
-            state.withLock { $0.request = request }
+            begun { $0.request = request }
             return .YES
         } catch {
             return queue(.problem(error).closing())
         }
+    }
+
+    /// The head is in; the body is waited for.
+    private func begun(_ change: (inout State) -> Void) {
+        state.withLock { change(&$0) }
+        setDeadline(core.limits.requestDeadline)
+        core.waits(self, for: .body)
     }
 
     private func receive(_ upload: UnsafeBufferPointer<UInt8>) -> MHD_Result {
@@ -129,6 +144,7 @@ final class HTTPConnection: @unchecked Sendable {
             return state.exchange
         }
         setDeadline(core.limits.answerDeadline)
+        core.waits(self, for: nil)
         core.handler(request, HTTPResponder { [self] in answer($0, to: exchange) })
         let isAnswered = state.withLock { state in
             if state.phase == .handling && state.isDraining {
@@ -149,6 +165,7 @@ final class HTTPConnection: @unchecked Sendable {
     }
 
     private func queue(_ response: HTTPResponse) -> MHD_Result {
+        core.waits(self, for: nil)
         let queued: OpaquePointer?
         switch response.body {
         case .bytes(let bytes):
@@ -202,6 +219,12 @@ final class HTTPConnection: @unchecked Sendable {
         state.withLock { state in
             if state.isOpen { shutdown(descriptor, CInt(SHUT_RDWR)) }
         }
+    }
+
+    /// Its place is wanted by another. A request that has just come is not begun: no answer to it would arrive.
+    func giveWay() {
+        state.withLock { $0.hasGivenWay = true }
+        cut()
     }
 
     /// An exchange has begun and is not over.

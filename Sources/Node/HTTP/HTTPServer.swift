@@ -24,11 +24,12 @@ package final class HTTPServer: Sendable {
     /// Listens from now on.
     /// - Throws: `not-loopback`, `port-in-use`, `socket-in-use`, `socket-path`, `cannot-listen`.
     package init(
-        _ address: HTTPAddress, limits: HTTPLimits = HTTPLimits(), handler: @escaping Handler
+        _ address: HTTPAddress, limits: HTTPLimits = HTTPLimits(),
+        log: @escaping @Sendable (LinkLoop.Event) -> Void = { Log.write($0) }, handler: @escaping Handler
     ) throws(FederationError) {
         listener = try HTTPListener(address)
         self.address = listener.address
-        core = HTTPCore(limits: limits, isUnix: listener.inode != 0, handler: handler)
+        core = HTTPCore(limits: limits, address: listener.address, log: log, handler: handler)
         // Twice the headers: the rest is for the request line and for reading the body in pieces.
         let started = cmhd_start(
             listener.descriptor, UInt32(limits.connections), UInt32(limits.inactivitySeconds), 2 * limits.headers,
@@ -66,6 +67,8 @@ final class HTTPCore: Sendable {
 
     private struct State {
         var connections: [ObjectIdentifier: HTTPConnection] = [:]
+        var crowd: HTTPCrowd
+        var told = LogBudget()
         var streams = 0
         var isClosing = false
         var isDraining = false
@@ -74,13 +77,19 @@ final class HTTPCore: Sendable {
     let limits: HTTPLimits
     let clock = HTTPClock()
     let handler: HTTPServer.Handler
-    private let isUnix: Bool
-    private let state = Mutex(State())
+    private let address: HTTPAddress
+    private let state: Mutex<State>
+    private let log: @Sendable (LinkLoop.Event) -> Void
     private let changed = WakeUp()
 
-    init(limits: HTTPLimits, isUnix: Bool, handler: @escaping HTTPServer.Handler) {
+    init(
+        limits: HTTPLimits, address: HTTPAddress, log: @escaping @Sendable (LinkLoop.Event) -> Void,
+        handler: @escaping HTTPServer.Handler
+    ) {
+        state = Mutex(State(crowd: HTTPCrowd(limits)))
+        self.log = log
         self.limits = limits
-        self.isUnix = isUnix
+        self.address = address
         self.handler = handler
     }
 
@@ -89,7 +98,7 @@ final class HTTPCore: Sendable {
     func opened(_ handle: OpaquePointer) -> HTTPConnection {
         let descriptor = cmhd_socket(handle)
         var peer = HTTPPeer.tcp
-        if isUnix {
+        if case .unix = address {
             var (process, user) = (pid_t(), uid_t.max)  // nobody, should the kernel not say
             _ = clinux_peer_credentials(descriptor, &process, &user)
             peer = .unix(uid: user, pid: process)
@@ -100,14 +109,40 @@ final class HTTPCore: Sendable {
             return state.isDraining
         }
         if isDraining { connection.drain() }
+        waits(connection, for: .firstHead)
         return connection
     }
 
     func closed(_ connection: HTTPConnection) {
         connection.closed()
-        _ = state.withLock { $0.connections.removeValue(forKey: ObjectIdentifier(connection)) }
+        state.withLock { state in
+            state.connections[ObjectIdentifier(connection)] = nil
+            state.crowd.left(ObjectIdentifier(connection))
+        }
         connectionChanged()
     }
+
+    /// What a connection waits for its client to send; nil when it is the node's turn. Where too many wait, one of them
+    /// is closed. On the server's thread only.
+    func waits(_ connection: HTTPConnection, for wait: HTTPCrowd.Wait?) {
+        let (other, lines, due) = state.withLock { state -> (HTTPConnection?, [LinkLoop.Event], Int64?) in
+            let guest = ObjectIdentifier(connection)
+            guard let wait else {
+                state.crowd.left(guest)
+                return (nil, [], nil)
+            }
+            guard let other = state.crowd.waits(guest, for: wait, from: connection.peer) else { return (nil, [], nil) }
+            let event = LinkLoop.Event(
+                code: "too-many-waiting", peer: nil,
+                detail: "\(address): a connection without \(wait.rawValue) gave way to a newer one")
+            return (state.connections[other], state.told.happened(event, at: Self.now), state.told.due)
+        }
+        other?.giveWay()
+        for line in lines { log(line) }
+        if let due { clock.look(at: .now + .milliseconds(max(0, due - Self.now))) }
+    }
+
+    private static var now: Int64 { Clocks.monotonicMicroseconds() / 1000 }
 
     /// Counts one more stream in, or says why not.
     func streamStarted() -> Problem? {
@@ -128,7 +163,10 @@ final class HTTPCore: Sendable {
     func connectionChanged() { if isClosing { changed.wake() } }
 
     func expire(at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
-        connections.compactMap { $0.expire(at: now) }.min()
+        let (lines, due) = state.withLock { ($0.told.minuteEnded(at: Self.now), $0.told.due) }
+        for line in lines { log(line) }
+        let next = due.map { now + .milliseconds(max(1, $0 - Self.now)) }
+        return (connections.compactMap { $0.expire(at: now) } + [next].compactMap { $0 }).min()
     }
 
     /// Everything that runs comes to an end; afterwards no connection is or becomes suspended.
@@ -202,5 +240,5 @@ private func exchangeEnded(
     context: UnsafeMutableRawPointer?, handle: OpaquePointer?, own: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
     code: MHD_RequestTerminationCode
 ) {
-    connectionOf(handle)?.exchangeEnded()
+    connectionOf(handle)?.exchangeEnded(isOver: code != .REQUEST_TERMINATED_COMPLETED_OK)
 }
