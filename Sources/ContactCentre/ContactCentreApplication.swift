@@ -18,6 +18,8 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
                 try desk.receive(
                     try MessageBody.decode(EscalationBody.self, envelope), from: envelope.header.stream.origin,
                     under: envelope.header.topologyVersion, in: transaction)
+            case .answer where desk.node != desk.centre, .returned where desk.node != desk.centre:
+                throw Rejection("not-allowed")
             case .answer:
                 let body = try MessageBody.decode(AnswerBody.self, envelope)
                 try desk.answered(body, from: envelope.header.stream.origin, in: transaction)
@@ -26,7 +28,8 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
                 try desk.returned(body, from: envelope.header.stream.origin, in: transaction)
             case .status:
                 let body = try MessageBody.decode(StatusBody.self, envelope)
-                try desk.statusCame(body, from: envelope.header.stream.origin, in: transaction)
+                try desk.statusCame(
+                    body, from: envelope.header.stream.origin, under: envelope.header.topologyVersion, in: transaction)
             default: throw Rejection("kind-unknown")
             }
         } catch let error as DomainError {

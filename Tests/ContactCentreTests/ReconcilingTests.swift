@@ -36,7 +36,7 @@ struct ReconcilingTests {
         }
         try office.write("cc-mse") { desk, transaction in
             try desk.statusCame(
-                StatusBody(told: known.map { [$0] } ?? []), from: desk.centre, in: transaction)
+                StatusBody(told: known.map { [$0] } ?? []), from: desk.centre, under: 1, in: transaction)
         }
     }
 
@@ -91,6 +91,7 @@ struct ReconcilingTests {
         }
         let old = try #require(backup)
         try office.write("centre") { desk, transaction in
+            _ = try transaction.nextNumber(MetaKey.incarnationCount)
             try desk.save(old, id, in: transaction)
             try desk.enqueue(old, id, in: transaction)
             try desk.askForEverything(NodeID("cc-mse") ?? desk.node, in: transaction)

@@ -23,6 +23,8 @@ package struct AppealRecord: Codable, Sendable, Hashable {
     package var home: String?
     /// At the home: the other home that passed it on; absent when it came from the first line.
     package var cameFrom: String?
+    /// At the home: when it came.
+    package var cameAt: Int64?
     /// At the home: the version of the topology by which it was sent here.
     package var routedUnder: UInt64?
     /// At the home: 2, or 2.1.

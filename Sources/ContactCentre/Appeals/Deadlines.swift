@@ -21,6 +21,8 @@ enum Deadline: UInt8 {
 
     static let textMilliseconds: Int64 = 24 * 3_600_000
     static let closingMilliseconds: Int64 = 72 * 3_600_000
+    /// Clocks do not differ by as much.
+    static let throwBackMilliseconds: Int64 = 12 * 3_600_000
     /// The new home has no room yet.
     static let passingAgainMilliseconds: Int64 = 10_000
 

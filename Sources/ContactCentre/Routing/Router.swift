@@ -68,9 +68,25 @@ package struct Router: Sendable {
             }
     }
 
-    /// Whether a node has a tenancy of an organisation.
-    package func serves(_ organisation: String, at node: NodeID) -> Bool {
-        topology.tenancies.contains { $0.node == node && $0.organisation == organisation }
+    /// Whether a tenancy may take over an appeal that another has, as far as the topology goes: a home that has not ended,
+    /// or, of what needs special knowledge only, the centre that lists the subject.
+    package func mayFollow(
+        _ tenancy: String, at node: NodeID, organisation: String, subject: String, reason: EscalationReason,
+        on date: String
+    ) -> Bool {
+        guard mayHold(tenancy, at: node, organisation: organisation, subject: subject) else { return false }
+        let isHome = topology.homes.contains {
+            $0.tenancy == tenancy && $0.organisation == organisation && $0.subjects.contains(subject)
+                && date < $0.to ?? "9999-12-31"
+        }
+        return isHome || reason == .special
+    }
+
+    /// Whether a node has a tenancy from which appeals of the pair may be passed on.
+    package func mayPass(_ organisation: String, _ subject: String, from node: NodeID) -> Bool {
+        topology.tenancies.contains {
+            $0.node == node && mayHold($0.id, at: node, organisation: organisation, subject: subject)
+        }
     }
 
     package func tenancy(_ id: String) -> Topology.Tenancy? { topology.tenancy(id) }

@@ -15,6 +15,7 @@ extension Desk {
             route.isLive, route.tenancy.id != appeal.tenancy,
             // Two clocks around midnight do not throw it to and fro.
             route.node.id.text != appeal.cameFrom || router.version != appeal.routedUnder
+                || now.milliseconds - (appeal.cameAt ?? 0) > Deadline.throwBackMilliseconds
         else { return nil }
         return route
     }
@@ -41,6 +42,7 @@ extension Desk {
     package func moved<Transaction: Readable & ~Copyable>(
         after start: [UInt8], limit: Int = 500, at now: Timestamp, in transaction: borrowing Transaction
     ) throws(StoreError) -> (found: [AppealID], last: [UInt8]?) {
+        guard node != centre else { return ([], nil) }
         var keys: [[UInt8]] = []
         try transaction.scan(.queue, from: start) { key, _ in
             let key = Array(key)

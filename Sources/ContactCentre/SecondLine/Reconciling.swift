@@ -70,19 +70,27 @@ extension Desk {
 
     /// A home has it: whatever the centre's store says, nobody works on it here any more, nor at the home that it came from.
     private func reclaim(
-        _ mine: StatusBody.Mine, at home: NodeID, in transaction: borrowing WriteTransaction
+        _ mine: StatusBody.Mine, at home: NodeID, under version: UInt64, in transaction: borrowing WriteTransaction
     ) throws {
-        guard EscalationBody.epochs.contains(mine.ownershipEpoch), let id = AppealID(mine.id),
-            var appeal = try appeal(id, in: transaction)
-        else { return }
-        // A home that has no part in the pair cannot take it; one that a newer topology names is heard by that.
-        guard router.mayHold(mine.tenancy, at: home, organisation: appeal.organisation, subject: appeal.subject) else {
-            throw Rejection("wrong-home")
+        guard EscalationBody.epochs.contains(mine.ownershipEpoch), let id = AppealID(mine.id) else { return }
+        let hasForgotten = try transaction.number(MetaKey.incarnationCount) > 0
+        guard var appeal = try appeal(id, in: transaction) else {
+            // Forgotten here, or never accepted: people may want to know who says so.
+            return try Events.note("unknown-appeal", of: id.description, by: home.text, in: transaction)
         }
+        let isThere = appeal.home == home.text && appeal.tenancy == mine.tenancy
         let isNobodys = appeal.home == nil && appeal.owner == nil
-        let isNewer = mine.ownershipEpoch > appeal.ownershipEpoch || isNobodys
-        guard isNewer || appeal.home == home.text, !appeal.state.isFinal else {
+        let isNewer = mine.ownershipEpoch > appeal.ownershipEpoch
+        guard !appeal.state.isFinal, isNewer || isNobodys || isThere else {
             return try disclaim(mine, &appeal, id, at: home, in: transaction)
+        }
+        guard mine.ownershipEpoch <= appeal.ownershipEpoch + EscalationBody.epochsOfALife,
+            isThere || mayTake(mine, appeal, at: home, hasForgotten: hasForgotten, now: transaction.now)
+        else {
+            // One that a newer topology names is heard by that.
+            guard version <= router.version else { throw Rejection("wrong-home") }
+            try note(.rejected, of: &appeal, by: home.text, code: "wrong-home", in: transaction)
+            return try save(appeal, id, in: transaction)
         }
         if appeal.state == .queuedL1 || appeal.state == .activeL1 {
             try transaction.delete(.queue, AppealRows.queueKey(appeal.scope, appeal.place, id))
@@ -94,7 +102,7 @@ extension Desk {
         } else {
             if appeal.state == .escalating { try move(&appeal, .handedOver, by: home.text, .peer, in: transaction) }
             let isElsewhere = appeal.home != home.text || appeal.tenancy != mine.tenancy
-            if isElsewhere, isNewer {
+            if isElsewhere, isNewer || isNobodys {
                 try follow(mine, &appeal, to: home, in: transaction)
             }
         }
@@ -106,6 +114,22 @@ extension Desk {
             try closeLater(id, in: transaction)
         }
         try save(appeal, id, in: transaction)
+    }
+
+    /// Whether the topology lets a home say that it has an appeal which this store knows to be elsewhere. From the first
+    /// line nobody takes one, but from a centre that was put back and has forgotten that it had given it.
+    private func mayTake(
+        _ mine: StatusBody.Mine, _ appeal: AppealRecord, at home: NodeID, hasForgotten: Bool, now: Timestamp
+    ) -> Bool {
+        guard appeal.owner != node.text else {
+            return hasForgotten
+                && router.mayHold(
+                    mine.tenancy, at: home, organisation: appeal.organisation, subject: appeal.subject)
+        }
+        let reason: EscalationReason = appeal.reason == .special && mine.reason == .special ? .special : .personal
+        return router.mayFollow(
+            mine.tenancy, at: home, organisation: appeal.organisation, subject: appeal.subject, reason: reason,
+            on: Calendar8601.date(now))
     }
 
     /// From one home to another. What the one before may have forgotten, it hears.
@@ -139,12 +163,15 @@ extension Desk {
         try send(StatusBody(told: [told]), to: home, in: transaction)
     }
 
-    func statusCame(_ body: StatusBody, from peer: NodeID, in transaction: borrowing WriteTransaction) throws {
+    /// - Parameter version: of the topology of whoever says it.
+    func statusCame(
+        _ body: StatusBody, from peer: NodeID, under version: UInt64, in transaction: borrowing WriteTransaction
+    ) throws {
         let (mine, told) = (body.mine ?? [], body.told ?? [])
         guard max(mine.count, told.count) <= StatusBody.most else { throw Rejection("body-invalid") }
         guard node == centre || peer == centre else { throw Rejection("not-allowed") }
         if node == centre {
-            for appeal in mine { try reclaim(appeal, at: peer, in: transaction) }
+            for appeal in mine { try reclaim(appeal, at: peer, under: version, in: transaction) }
             if let next = body.goesOnAfter { try send(StatusBody(everythingAfter: next), to: peer, in: transaction) }
         } else {
             for told in told { try settle(told, in: transaction) }
@@ -183,7 +210,7 @@ extension Desk {
         } else {
             try move(&appeal, .withdrawn, by: centre.text, .peer, in: transaction)
             appeal.owner = nil
-            try transaction.delete(.text, id.key)
+            try letTextGo(appeal, id, in: transaction)
         }
         try transaction.delete(.queue, queue)
         try transaction.delete(.claims, id.key)

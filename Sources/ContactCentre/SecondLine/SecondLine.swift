@@ -94,14 +94,16 @@ extension Desk {
             router.mayHold(tenancy.id, at: node, organisation: body.organisation, subject: body.subject)
         else { throw Rejection("wrong-home") }
         let isFromCentre = origin == centre
-        guard isFromCentre || router.serves(body.organisation, at: origin) else { throw Rejection("not-allowed") }
+        guard isFromCentre || router.mayPass(body.organisation, body.subject, from: origin) else {
+            throw Rejection("not-allowed")
+        }
         let known = try appeal(id, in: transaction)
         if isFromCentre, let known, known.tenancy == body.tenancy, known.owner == node.text {
             return try stays(known, id, under: body.ownershipEpoch, in: transaction)
         }
-        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch, isFromCentre || known?.owner != node.text else {
-            throw Rejection("stale-owner")
-        }
+        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch else { throw Rejection("stale-owner") }
+        // A home that was put back may have forgotten that it had let go of it: whoever passes it on keeps it.
+        guard isFromCentre || known?.owner != node.text else { throw Rejection("owned-here") }
         // Between two tenancies of this node nothing comes that was not here.
         guard try origin == node || Draining.since(in: transaction) == nil else { throw Rejection("draining") }
         // What an earlier stay may have left.
@@ -119,7 +121,8 @@ extension Desk {
             id: body.id, number: body.number, channel: body.channel, site: body.site, receivedAt: body.receivedAt,
             organisation: body.organisation, subject: body.subject, topic: body.topic, state: .handedOver,
             owner: node.text, ownershipEpoch: body.ownershipEpoch, reason: body.reason, tenancy: body.tenancy,
-            cameFrom: isFromCentre ? nil : origin.text, routedUnder: version, line: line, dueAt: due,
+            cameFrom: isFromCentre ? nil : origin.text, cameAt: transaction.now.milliseconds, routedUnder: version,
+            line: line, dueAt: due,
             returns: body.returns, claimNumber: known?.claimNumber ?? 0, place: due, lastEvent: known?.lastEvent)
         try move(&appeal, .queued, by: "system", .system, in: transaction)
         try transaction.put(.text, id.key, history.bytes)
@@ -261,6 +264,7 @@ extension Desk {
         try enqueue(appeal, id, in: transaction)
         try save(appeal, id, in: transaction)
         try announce(appeal, in: transaction)
+        try followHome(of: &appeal, id, in: transaction)
     }
 
     /// The centre has refused to hear the outcome. The citizen has the answer; that the centre does not know is noted.
