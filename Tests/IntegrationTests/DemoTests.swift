@@ -23,6 +23,7 @@ struct DemoTests {
         var kills: Int
         var cuts: Int
         var inFlightAtKill: Int
+        var moved: Int
         var seconds: Double
 
         init(_ output: String) throws {
@@ -39,7 +40,8 @@ struct DemoTests {
         #expect(ledger.resolvedFirstLine + ledger.answered + ledger.waiting == 400)
         #expect(ledger.waiting > 0 && ledger.answered > 0)
         #expect(ledger.knowledgePublished == 300 && ledger.nodesConverged == ledger.nodes)
-        #expect(ledger.kills == 2 && ledger.cuts == 2)
+        #expect(ledger.kills == 2 && ledger.cuts == 2 && ledger.inFlightAtKill > 0)
+        #expect(ledger.moved > 0, "no appeal followed its home")
     }
 
     @Test("What the machine lacks is said before anything is started")

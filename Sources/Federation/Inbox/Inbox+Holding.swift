@@ -44,6 +44,12 @@ extension Inbox {
                 "no-such-quarantine", "nothing is held under number \(number)",
                 remedy: "ekc quarantine list shows the numbers")
         }
+        guard row.state != .asked else {
+            throw FederationError(
+                "origin-asked",
+                "\(row.header.stream.origin) is asked what became of number \(number) before this store "
+                    + "was put back", remedy: "wait for its answer: ekc quarantine show tells")
+        }
         guard row.state == .held else {
             throw FederationError(
                 "already-decided", "number \(number) was \(row.state.name) by \(row.decidedBy): \(row.why)",
@@ -83,13 +89,13 @@ extension Inbox {
 
     /// What came before in a stream, and waited for a topology that is here now, is decided before what comes next.
     func releaseParked(of stream: StreamID, in transaction: borrowing WriteTransaction) throws(StoreError) {
-        guard try transaction.group.streams.row(of: stream, in: transaction)?.held ?? 0 > 0 else { return }
         let version = topologyVersion()
+        guard released.changeQuietly({ $0 }) < version,
+            try transaction.group.streams.row(of: stream, in: transaction)?.held ?? 0 > 0
+        else { return }
         for (number, row) in try Quarantine.list(limit: .max, .held, in: transaction).reversed()
         where row.reason == .parked && row.header.stream == stream && row.header.topologyVersion <= version {
-            do {
-                _ = try decide(number, .release, by: node.text, why: "topology \(version) is here", in: transaction)
-            } catch { throw StoreError.inside(error) }
+            do { try release(number, version, in: transaction) } catch { throw StoreError.inside(error) }
         }
     }
 
@@ -112,11 +118,24 @@ extension Inbox {
             }
             return due.count < limit
         }
-        for number in due {
-            _ = try decide(
-                number, .release, by: node.text, why: "topology \(version) is here", in: transaction)
-        }
+        for number in due { try release(number, version, in: transaction) }
+        if due.isEmpty { released.changeQuietly { $0 = max($0, version) } }
         return (due.count, last)
+    }
+
+    /// What ends the process as it is released is held for people after that, as it would be when it came.
+    private func release(_ number: UInt64, _ version: UInt64, in transaction: borrowing WriteTransaction) throws {
+        guard var row = try Quarantine.row(number, in: transaction) else { return }
+        let attempt = Attempt(position: row.header.position, id: row.header.id)
+        let tries = attempts.tries(attempt)
+        guard tries < Inbox.mostTries else {
+            row.reason = .quarantined
+            row.tries = UInt32(clamping: tries)
+            return try Quarantine.put(row, as: number, in: transaction)
+        }
+        attempts.begins(attempt)
+        _ = try decide(number, .release, by: node.text, why: "topology \(version) is here", in: transaction)
+        attempts.ended(attempt)
     }
 
     // MARK: At the origin

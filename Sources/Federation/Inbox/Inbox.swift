@@ -5,8 +5,10 @@ package struct Inbox: Sendable {
     let application: any Application
     /// What origins and destinations are told by.
     let sender: Outbox
-    private let attempts: any AttemptLog
+    let attempts: any AttemptLog
     let topologyVersion: @Sendable () -> UInt64
+    /// The newest version for which everything that was parked has been decided, in this process.
+    let released = Monitor<UInt64>(0)
     /// Positions of one stream that one commit settles at the origin.
     static let mostSettled: UInt64 = 256
     /// What has ended the process so often is not tried again.

@@ -50,7 +50,8 @@ extension Demo {
         let needs = DemoNeeds(
             nodes: options.nodes, desks: desks, entries: options.entries, appeals: options.appeals)
         // A new folder is made in one that exists.
-        let place = options.directory
+        var place = options.directory
+        while place.count > 1, place.hasSuffix("/") { place.removeLast() }
         let parent = Files.exists(place) ? place : String(place[..<(place.lastIndex(of: "/") ?? place.startIndex)])
         let directory = parent.isEmpty ? place.hasPrefix("/") ? "/" : "." : parent
         try needs.require(DemoNeeds.machine(directory), in: directory)

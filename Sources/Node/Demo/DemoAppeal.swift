@@ -164,6 +164,10 @@ struct DemoAppeal {
         where row.owner == node && (node != Demo.centre || !row.state.isFinal) && texts[node] == nil {
             verdict.losses.append("at \(node): what was said is not there")
         }
+        for (node, row) in rows
+        where node != Demo.centre && row.owner != node && row.state == .handedOver && texts[node] != nil {
+            verdict.doubles.append("at \(node): what was said in an appeal that has left")
+        }
         if Set(texts.values).count > 1 { verdict.losses.append("what was said differs between its nodes") }
         for (node, text) in texts where History(bytes: text) == nil {
             verdict.losses.append("at \(node): what was said cannot be read")
@@ -177,6 +181,9 @@ struct DemoAppeal {
             let isKept = citizens.contains(history.node)
             // Whoever has passed an appeal on keeps nothing of its citizen.
             let isGone = rows[history.node]?.state == .handedOver
+            if isGone, isKept {
+                verdict.doubles.append("at \(history.node): a citizen record of an appeal that has left")
+            }
             if isConfirmed, !isKept, !isGone {
                 verdict.losses.append("at \(history.node): the identity is confirmed, and there is no citizen record")
             } else if isKept, !isConfirmed, history.gaps.isEmpty {

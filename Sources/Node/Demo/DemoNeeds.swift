@@ -65,7 +65,8 @@ struct DemoNeeds: Equatable {
 
     /// Of the control group that this process is in, at the root as a container sees it.
     private static var ownLimit: Int {
-        Int(text("/sys/fs/cgroup/memory.max").filter { $0 != "\n" }) ?? .max
+        func number(_ name: String) -> Int? { Int(text("/sys/fs/cgroup/" + name).filter { $0 != "\n" }) }
+        return number("memory.max").map { $0 - (number("memory.current") ?? 0) } ?? .max
     }
 
     private static func text(_ path: String) -> String {
