@@ -71,6 +71,8 @@ package final class LinkLoop: @unchecked Sendable {
     let started = Clocks.wall()
     /// Why an administrator has paused them.
     var paused: [NodeID: String]
+    /// Why nothing is carried any more: what the store holds is not to be believed.
+    var halted: String?
     private var nextNumber: SessionNumber = 1
     private var nextFlush: Int64 = 0
     /// No more connections are taken until then: the process has no descriptors left.
@@ -100,7 +102,8 @@ package final class LinkLoop: @unchecked Sendable {
         let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64, [NodeID: String])
         do throws(StoreError) {
             known = try store.read { transaction throws(StoreError) in
-                (
+                guard store.health.damage == nil else { return ([], [], 0, [:]) }
+                return (
                     try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
                     try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction)
                 )
@@ -110,6 +113,7 @@ package final class LinkLoop: @unchecked Sendable {
             node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,
             peers: known.1, isRewound: known.2 != 0)
         paused = known.3
+        halted = store.health.damage?.detail
         wakeUp = eventfd(0, CInt(EFD_NONBLOCK) | CInt(EFD_CLOEXEC))
         poll = epoll_create1(CInt(EPOLL_CLOEXEC))
         let topology = configuration.topology
@@ -205,6 +209,7 @@ package final class LinkLoop: @unchecked Sendable {
 
     private func timeout() -> CInt {
         var next = now() + 500
+        guard halted == nil else { return 500 }
         for (peer, dial) in dialling where !dial.isOpen && paused[peer] == nil { next = min(next, dial.nextAttempt) }
         return CInt(max(1, next - now()))
     }
@@ -218,12 +223,13 @@ package final class LinkLoop: @unchecked Sendable {
         }
         for event in events {
             switch event {
+            case .perform(let body): body(self)
+            case .stop: stopping = true
+            case .committed where halted != nil, .workDone where halted != nil: break
             case .committed(let report): committedHere(report)
             case .workDone(let tag, let result):
                 act(exchange.workDone(tag, result))
                 if case .receive(let number) = tag { readOn(number) }
-            case .perform(let body): body(self)
-            case .stop: stopping = true
             }
         }
     }
@@ -245,7 +251,7 @@ package final class LinkLoop: @unchecked Sendable {
             acceptsAgainAt = nil
             watch(listener.socket.descriptor, read: true, write: false)
         }
-        guard !stopping else { return }
+        guard !stopping, halted == nil else { return }
         for peer in dialling.keys.sorted() where paused[peer] == nil {
             guard let dial = dialling[peer], !dial.isOpen, dial.nextAttempt <= now else { continue }
             self.dial(peer)
@@ -284,6 +290,7 @@ package final class LinkLoop: @unchecked Sendable {
     private func acceptAll() {
         guard let listener else { return }
         while let socket = listener.socket.accept() {
+            guard halted == nil else { continue }
             let unknown = connections.values.filter { $0.number == nil && $0.dialled == nil }
             // Whoever keeps a place without saying who it is gives way, the longest first.
             if unknown.count >= LinkLoop.maximumHandshakes, let oldest = unknown.min(by: { $0.deadline < $1.deadline })

@@ -46,6 +46,7 @@ package struct Backup: Sendable {
             throw FederationError(
                 "file-exists", "\(folder) is there already", remedy: "name a new folder: a backup is never overwritten")
         }
+        if let refusal = store.health.refusal { throw refusal }
         let draft = Backup(folder + ".partial")
         try draft.remove()
         try Files.makeFolder(draft.storeFolder, mode: 0o700)

@@ -16,6 +16,7 @@ enum NodeCommands {
             lines.append("this store is behind what a peer has seen; stop the node, find out why, then:")
             lines.append("  ekc node init \(command.operands[0]) --new-incarnation --reason \"…\"")
         }
+        if let damage = status.damage { lines.append("the store is damaged, no work is taken: \(damage)") }
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
         if status.quarantined > 0 {

@@ -17,8 +17,10 @@ struct AdminAPI {
         }
 
         var node: String
-        /// `ready`, or `node-rewound`: an administrator must look.
+        /// `ready`; `node-rewound` or `store-damaged`: an administrator must look.
         var state: String
+        /// What is wrong with the store, and the way back.
+        var damage: String?
         var incarnation: String
         var federation: String
         var segment: String
@@ -325,15 +327,18 @@ struct AdminAPI {
         where ![node.id, .everyone].contains(stream.destination) && row.last > row.base {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
-        let probes = try node.store.read { transaction throws(StoreError) in
-            try transaction.number(MetaKey.probes)
-        }
+        let refusal = node.store.health.refusal
+        // Of a store that is damaged it is said what can be.
+        let probes =
+            refusal != nil
+            ? 0 : try node.store.read { transaction throws(StoreError) in try transaction.number(MetaKey.probes) }
         let here = rows.filter { $0.key.destination == node.id }.values
         func held(_ isHere: Bool) -> UInt64 {
             rows.reduce(0) { ($1.key.destination == node.id) == isHere ? $0 + UInt64($1.value.held) : $0 }
         }
         return Status(
-            node: node.id.text, state: rewound ? "node-rewound" : "ready", incarnation: node.store.incarnation.text,
+            node: node.id.text, state: refusal?.code.rawValue ?? (rewound ? "node-rewound" : "ready"),
+            damage: refusal.map { "\($0.detail); \($0.remedy)" }, incarnation: node.store.incarnation.text,
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
