@@ -101,13 +101,15 @@ package final class LinkLoop: @unchecked Sendable {
         self.inbox = inbox
         let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64, [NodeID: String])
         do throws(StoreError) {
-            known = try store.read { transaction throws(StoreError) in
-                guard store.health.damage == nil else { return ([], [], 0, [:]) }
-                return (
-                    try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
-                    try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction)
-                )
-            }
+            known =
+                store.health.damage != nil
+                ? ([], [], 0, [:])
+                : try store.read { transaction throws(StoreError) in
+                    (
+                        try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
+                        try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction)
+                    )
+                }
         } catch { throw FederationError(error.code.rawValue, error.detail, remedy: error.remedy) }
         exchange = Exchange(
             node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,

@@ -4,9 +4,16 @@ extension FederationNode {
     package func backUp(
         to folder: String, progress: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws -> Backup.Manifest {
-        let (manifest, streams) = try Backup(folder).create(
-            from: store, tables: tables, node: id, now: Clocks.wall(), growth: settings.limits.growth,
-            progress: progress)
+        let (manifest, streams): (Backup.Manifest, [StreamChange])
+        do {
+            (manifest, streams) = try Backup(folder).create(
+                from: store, tables: tables, node: id, now: Clocks.wall(), growth: settings.limits.growth,
+                progress: progress)
+        } catch let error as StoreError where error.code == .damaged {
+            // The copy, or what was copied.
+            store.doubt()
+            throw error
+        }
         let node = id
         try TrustFile.write(LastBackup(folder: folder, createdAt: manifest.createdAt), to: self.folder.lastBackupFile)
         try store.write(.essential) { transaction in try BackupMark.note(streams, of: node, in: transaction) }

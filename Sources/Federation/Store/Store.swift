@@ -125,6 +125,9 @@ package final class Store: Sendable {
     /// Somebody should look at all of it: `StoreVerifier`, in a process of its own.
     package var mustBeVerified: Bool { owesLook.changeQuietly { $0 } }
 
+    /// What a look at a part has shown is reason to look at all of it.
+    package func doubt() { owesLook.changeQuietly { $0 = true } }
+
     /// Somebody has, and found nothing.
     package func verified() throws(FederationError) {
         try mark?.set(1)

@@ -28,7 +28,7 @@ enum NodeService {
         return 0
     }
 
-    /// The one line on standard output, once the node takes work.
+    /// The one line on standard output, once the node takes work, or can say why it takes none.
     struct Ready: Codable {
         var event = "ready"
         var node: String
@@ -38,6 +38,8 @@ enum NodeService {
         /// Ports of the operators' and the channels' listener, on loopback.
         var operators: UInt16?
         var channels: UInt16?
+        /// What is wrong with its store.
+        var damage: String?
     }
 }
 
@@ -90,7 +92,7 @@ final class RunningNode {
         guardian = StoreGuard(node)
         ready = NodeService.Ready(
             node: node.id.text, link: node.links.port, admin: folder.adminSocket, operators: operators.port,
-            channels: channels?.port)
+            channels: channels?.port, damage: node.store.health.damage?.detail)
     }
 
     /// What a start does before work is taken.

@@ -29,6 +29,8 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
     /// - Parameter readOnly: a look from outside at a store that another process may have open.
     package init(directory: String, tables names: [Table], readOnly: Bool = false) throws(StoreError) {
         var check: PageCheck?
+        // Nobody goes on writing on what is known to be damaged.
+        if !readOnly, let refusal = StoreHealth(directory: directory).refusal { throw refusal }
         if !readOnly { try LMDBEngine.createIfMissing(in: directory) }
         // What may not be read, or is not there, LMDB says itself.
         if access(PageFile.path(in: directory), R_OK) == 0 {

@@ -95,7 +95,7 @@ struct PageFile: ~Copyable {
             let count = pread(descriptor, buffer.baseAddress?.advanced(by: filled), buffer.count - filled, place)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw PageFault("page \(page): \(String(cString: strerror(errno)))") }
-            guard count > 0 else { throw PageFault("page \(page) is beyond the end of the file") }
+            guard count > 0 else { throw PageFault("the file is cut short: page \(page) is beyond its end") }
             filled += count
         }
     }
