@@ -33,7 +33,8 @@ enum Binary {
         }
     }
 
-    static func start(_ arguments: [String], errors: String? = nil) throws -> Running {
+    /// - Parameter path: of another build, unless it is the one beside the tests.
+    static func start(_ arguments: [String], of path: String = path, errors: String? = nil) throws -> Running {
         var ends: [CInt] = [0, 0]
         try #require(pipe(&ends) == 0)
         var actions = posix_spawn_file_actions_t()

@@ -18,8 +18,10 @@ struct SlowTests {
         let folder: TemporaryFolder
         private var pids: [String: pid_t] = [:]
         private var port: UInt16 = 0
+        private let binary: String
 
-        init() throws {
+        init(binary: String = SlowTests.binary) throws {
+            self.binary = binary
             folder = try TemporaryFolder()
             var pins = Pins(federation: "ekc.test")
             for (name, segment) in [("centre", "centre"), ("subject-77", "oszn")] {
@@ -49,8 +51,9 @@ struct SlowTests {
                   "links": [ {"dials": "subject-77", "listens": "centre"} ] }
                 """
             try Files.write(Array(topology.utf8), to: place(name).topologyFile)
-            let (pid, line) = try spawn(tracer + [SlowTests.binary, "node", "run", place(name).path, "--with-parent"])
+            let (pid, line) = try spawn(tracer + [binary, "node", "run", place(name).path, "--with-parent"])
             pids[name] = pid
+            try #require(!line.isEmpty, "\(name) has ended before it was ready: \(log.suffix(2000))")
             let ready = try JSONDecoder().decode(NodeService.Ready.self, from: Data(line.utf8))
             if let link = ready.link { port = link }
         }
@@ -82,6 +85,18 @@ struct SlowTests {
             kill(pid, signal)
             var status: CInt = 0
             waitpid(pid, &status, 0)
+        }
+
+        /// By which signal it has ended by itself; nil: it has not, or not by one.
+        func ended(_ name: String, milliseconds: Int) throws -> CInt? {
+            let pid = try #require(pids[name])
+            var status: CInt = 0
+            guard TestFederation.wait(milliseconds: milliseconds, until: { waitpid(pid, &status, WNOHANG) == pid })
+            else {
+                return nil
+            }
+            pids[name] = nil
+            return status & 0x7F
         }
 
         func probe(_ count: Int, group: Int, size: Int = 1000) throws {
