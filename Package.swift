@@ -18,6 +18,7 @@ let package = Package(
     targets: [
         // System modules: declarations and `static inline` only.
         .systemLibrary(name: "CLMDB"),
+        .systemLibrary(name: "CXXHash"),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CMicroHTTPD"),
         .systemLibrary(name: "CCurl"),
@@ -26,7 +27,8 @@ let package = Package(
             cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto"), .linkedLibrary("sodium")]
         ),
-        .target(name: "Federation", dependencies: ["CryptoShim", "CLMDB", "CLinux"], swiftSettings: settings),
+        .target(
+            name: "Federation", dependencies: ["CryptoShim", "CLMDB", "CXXHash", "CLinux"], swiftSettings: settings),
         .target(name: "ContactCentre", dependencies: ["Federation"], swiftSettings: settings),
         // Sample knowledge and the 89 subjects: in a target of their own, so that an edit elsewhere does not embed them again.
         .target(
@@ -50,7 +52,7 @@ let package = Package(
         ),
         .testTarget(
             name: "FederationTests",
-            dependencies: ["Federation", "FederationTestKit", "CryptoShim", "CLinux"],
+            dependencies: ["Federation", "FederationTestKit", "CryptoShim", "CLMDB", "CLinux"],
             exclude: ["Samples"],
             swiftSettings: settings
         ),

@@ -17,6 +17,7 @@ package final class MemoryEngine: StorageEngine, @unchecked Sendable {
     package func beginWrite() -> any EngineWriter { MemoryWriter(beginTables(), self) }
 
     package func close() {}
+    package func forgetReaders() {}
 
     package func roomBytes() -> Int { .max }
     package func fileBytes() -> Int { 0 }

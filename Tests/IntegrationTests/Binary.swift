@@ -42,8 +42,12 @@ enum Binary {
         }
     }
 
-    /// - Parameter limit: how many files it may open; nil: as many as this process.
-    static func start(_ arguments: [String], errors: String? = nil, limit: Int? = nil) throws -> Running {
+    /// - Parameters:
+    ///   - path: of another build, unless it is the one beside the tests.
+    ///   - limit: how many files it may open; nil: as many as this process.
+    static func start(
+        _ arguments: [String], of path: String = path, errors: String? = nil, limit: Int? = nil
+    ) throws -> Running {
         var ends: [CInt] = [0, 0]
         try #require(pipe(&ends) == 0)
         var actions = posix_spawn_file_actions_t()

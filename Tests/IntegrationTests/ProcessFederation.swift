@@ -12,11 +12,16 @@ final class ProcessFederation {
     private let leaves: [String]
     private(set) var pids: [String: pid_t] = [:]
     private(set) var ready: [String: NodeService.Ready] = [:]
+    private let binary: String
     private let topology: ((_ port: UInt16) -> String)?
     private var port: UInt16 = 0
 
     /// - Parameter topology: the file's text, given the centre's port, at first 0; nil: links and nothing else.
-    init(_ leaves: [String] = ["subject-77"], topology: ((_ port: UInt16) -> String)? = nil) throws {
+    init(
+        _ leaves: [String] = ["subject-77"], binary: String = SlowTests.binary,
+        topology: ((_ port: UInt16) -> String)? = nil
+    ) throws {
+        self.binary = binary
         self.leaves = leaves
         self.topology = topology
         folder = try TemporaryFolder()
@@ -44,10 +49,11 @@ final class ProcessFederation {
     func place(_ name: String) -> NodeFolder { NodeFolder(folder.path + "/" + name) }
 
     /// - Parameter binary: of which release.
-    func start(_ name: String, under tracer: [String] = [], binary: String = SlowTests.binary) throws {
+    func start(_ name: String, under tracer: [String] = [], binary: String? = nil) throws {
         try Files.write(Array((topology?(port) ?? bare).utf8), to: place(name).topologyFile)
-        let (pid, line) = try spawn(tracer + [binary, "node", "run", place(name).path, "--with-parent"])
+        let (pid, line) = try spawn(tracer + [binary ?? self.binary, "node", "run", place(name).path, "--with-parent"])
         pids[name] = pid
+        try #require(!line.isEmpty, "\(name) has ended before it was ready: \(log.suffix(2000))")
         let said = try JSONDecoder().decode(NodeService.Ready.self, from: Data(line.utf8))
         ready[name] = said
         if let link = said.link { port = link }
@@ -84,6 +90,16 @@ final class ProcessFederation {
         var byte: UInt8 = 0
         while read(ends[0], &byte, 1) == 1, byte != 0x0A { line.append(byte) }
         return (pid, String(decoding: line, as: UTF8.self))
+    }
+
+    /// By which signal it has ended by itself; nil: it has not, or not by one.
+    func ended(_ name: String, milliseconds: Int) throws -> CInt? {
+        let pid = try #require(pids[name])
+        var status: CInt = 0
+        guard TestFederation.wait(milliseconds: milliseconds, until: { waitpid(pid, &status, WNOHANG) == pid })
+        else { return nil }
+        pids[name] = nil
+        return status & 0x7F
     }
 
     func end(_ name: String, _ signal: CInt) {

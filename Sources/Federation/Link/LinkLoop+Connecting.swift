@@ -36,6 +36,7 @@ extension LinkLoop {
         for _ in 0..<LinkLoop.acceptsPerTurn {
             var origin: Socket.Origin?
             guard let socket = listener.socket.accept(from: &origin), let origin else { break }
+            guard halted == nil else { continue }
             // Whoever keeps a place without saying who it is gives way.
             if let longest = newcomers.enter(socket.descriptor, from: origin).flatMap({ connections[$0] }) {
                 hangUp(longest, code: "too-many-handshakes", detail: "it gave way to a newer connection")

@@ -86,6 +86,17 @@ extension LinkLoop {
             })
     }
 
+    /// Hangs up on everybody, for as long as this process lives.
+    package func halt(why: String) {
+        post(
+            .perform { loop in
+                loop.halted = why
+                for connection in Array(loop.connections.values) {
+                    loop.hangUp(connection, code: "store-damaged", detail: why)
+                }
+            })
+    }
+
     package func resume(_ peer: NodeID) {
         post(
             .perform { loop in
@@ -106,7 +117,7 @@ extension LinkLoop {
             let mark = marks[peer] ?? Mark(since: started)
             var standing = LinkStanding(
                 peer: peer, state: .dark, since: mark.since, why: mark.why, dials: dials.contains(peer))
-            if let why = paused[peer] {
+            if let why = halted ?? paused[peer] {
                 standing.state = .paused
                 standing.why = why
             } else if let link = phases[peer] {

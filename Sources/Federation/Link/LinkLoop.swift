@@ -80,6 +80,8 @@ package final class LinkLoop: @unchecked Sendable {
     /// Who was accepted and has not said yet who it is, by descriptor.
     var newcomers = WaitingRoom<CInt, Socket.Origin>(seats: maximumHandshakes)
     var told = LogBudget()
+    /// Why nothing is carried any more: what the store holds is not to be believed.
+    var halted: String?
     private var nextNumber: SessionNumber = 1
     private var nextFlush: Int64 = 0
     /// No more connections are taken until then: the process has no descriptors left.
@@ -108,19 +110,23 @@ package final class LinkLoop: @unchecked Sendable {
         self.inbox = inbox
         let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64, [NodeID: String], ReportBook)
         do throws(StoreError) {
-            known = try store.read { transaction throws(StoreError) in
-                (
-                    try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
-                    try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction),
-                    try ReportBook(in: transaction)
-                )
-            }
+            known =
+                store.health.damage != nil
+                ? ([], [], 0, [:], ReportBook())
+                : try store.read { transaction throws(StoreError) in
+                    (
+                        try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
+                        try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction),
+                        try ReportBook(in: transaction)
+                    )
+                }
         } catch { throw FederationError(error.code.rawValue, error.detail, remedy: error.remedy) }
         exchange = Exchange(
             node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,
             peers: known.1, isRewound: known.2 != 0)
         paused = known.3
         reports = known.4
+        halted = store.health.damage?.detail
         wakeUp = eventfd(0, CInt(EFD_NONBLOCK) | CInt(EFD_CLOEXEC))
         poll = epoll_create1(CInt(EPOLL_CLOEXEC))
         let topology = configuration.topology
@@ -218,6 +224,7 @@ package final class LinkLoop: @unchecked Sendable {
 
     private func timeout() -> CInt {
         var next = now() + 500
+        guard halted == nil else { return 500 }
         for (peer, dial) in dialling where !dial.isOpen && paused[peer] == nil { next = min(next, dial.nextAttempt) }
         return CInt(max(1, next - now()))
     }
@@ -231,12 +238,13 @@ package final class LinkLoop: @unchecked Sendable {
         }
         for event in events {
             switch event {
+            case .perform(let body): body(self)
+            case .stop: stopping = true
+            case .committed where halted != nil, .workDone where halted != nil: break
             case .committed(let report): committedHere(report)
             case .workDone(let tag, let result):
                 act(exchange.workDone(tag, result))
                 if case .receive(let number) = tag { readOn(number) }
-            case .perform(let body): body(self)
-            case .stop: stopping = true
             }
         }
     }
@@ -260,7 +268,7 @@ package final class LinkLoop: @unchecked Sendable {
             acceptsAgainAt = nil
             watch(listener.socket.descriptor, read: true, write: false)
         }
-        guard !stopping else { return }
+        guard !stopping, halted == nil else { return }
         for peer in dialling.keys.sorted() where paused[peer] == nil {
             guard let dial = dialling[peer], !dial.isOpen, dial.nextAttempt <= now else { continue }
             self.dial(peer)

@@ -54,6 +54,8 @@ package enum Draining {
 extension Draining {
     /// - Throws: `node-retired`: it does not run any more.
     static func requireInService(_ store: Store) throws {
+        // A damaged one takes no work, whatever it says.
+        guard store.health.damage == nil else { return }
         let since = try store.read { transaction throws(StoreError) in try retiredSince(in: transaction) }
         guard let since else { return }
         throw FederationError(

@@ -4,10 +4,18 @@ extension FederationNode {
     package func backUp(
         to folder: String, progress: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws -> Backup.Manifest {
-        let growth = max(64 << 20, settings.limits.quota / 10)
-        let (manifest, streams) = try Backup(folder).create(
-            from: store, tables: tables, node: id, now: Clocks.wall(), growth: growth, progress: progress)
+        let (manifest, streams): (Backup.Manifest, [StreamChange])
+        do {
+            (manifest, streams) = try Backup(folder).create(
+                from: store, tables: tables, node: id, now: Clocks.wall(), growth: settings.limits.growth,
+                progress: progress)
+        } catch let error as StoreError where error.code == .damaged {
+            // The copy, or what was copied.
+            store.doubt()
+            throw error
+        }
         let node = id
+        try TrustFile.write(LastBackup(folder: folder, createdAt: manifest.createdAt), to: self.folder.lastBackupFile)
         try store.write(.essential) { transaction in try BackupMark.note(streams, of: node, in: transaction) }
         return manifest
     }
@@ -15,5 +23,27 @@ extension FederationNode {
     /// Asks origins again for what is still missing here. At every start.
     package func askForGaps() throws {
         try store.write(.essential) { [inbox] transaction in try inbox.askAgain(in: transaction) }
+    }
+}
+
+/// Where the newest backup of a node was put: `last-backup` in its folder.
+struct LastBackup: TrustRecord {
+    var format = 1
+    var folder: String
+    /// Milliseconds since 1970 UTC.
+    var createdAt: Int64
+}
+
+extension NodeFolder {
+    var lastBackupFile: String { path + "/last-backup" }
+
+    /// How a damaged store is got rid of, in the words of this node.
+    package var wayBack: String {
+        let command = "stop the node, then: ekc backup restore \(path)"
+        guard let last = try? TrustFile.read(LastBackup.self, lastBackupFile) else {
+            return "\(command) BACKUP --reason \"…\" (no backup was made here that this node knows of)"
+        }
+        let isThere = Files.exists(Backup(last.folder).manifestFile) ? "" : "; it is not there any more"
+        return "\(command) \(last.folder) --reason \"…\" (the newest backup\(isThere))"
     }
 }

@@ -53,7 +53,11 @@ package final class FederationNode: Sendable {
         let store = try Store.open(
             directory: folder.storeFolder, tables: tables, limits: settings.limits,
             newIncarnation: Incarnation(bits: Random.id128()),
-            observer: { links.tell($0) })
+            observer: { links.tell($0) }, wayBack: { folder.wayBack },
+            damaged: { damage in
+                log(LinkLoop.Event(code: "store-damaged", peer: nil, detail: "\(damage.detail); \(folder.wayBack)"))
+                links.halt(damage.detail)
+            })
         let inForce = TopologyInForce(topology)
         let version: @Sendable () -> UInt64 = { inForce.current.version }
         let outbox = Outbox(node: id, incarnation: store.incarnation, topologyVersion: version)
@@ -71,7 +75,7 @@ package final class FederationNode: Sendable {
                 id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, tables: tables,
                 store: store, outbox: outbox, links: loop)
             // A file that was put in place by hand was held against nothing.
-            for (room, count) in try node.mailForNobody(under: topology) {
+            for (room, count) in store.health.damage == nil ? try node.mailForNobody(under: topology) : [] {
                 log(
                     LinkLoop.Event(
                         code: "mail-for-nobody", peer: room.destination,
@@ -138,6 +142,7 @@ package final class FederationNode: Sendable {
     private final class LateLinks: Sendable {
         private let loop = Monitor<LinkLoop?>(nil)
         func set(_ loop: LinkLoop) { self.loop.changeQuietly { $0 = loop } }
+        func halt(_ why: String) { loop.changeQuietly { $0 }?.halt(why: why) }
         func tell(_ report: CommitReport) { loop.changeQuietly { $0 }?.committed(report) }
     }
 }

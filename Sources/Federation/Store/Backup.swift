@@ -46,6 +46,7 @@ package struct Backup: Sendable {
             throw FederationError(
                 "file-exists", "\(folder) is there already", remedy: "name a new folder: a backup is never overwritten")
         }
+        if let refusal = store.health.refusal { throw refusal }
         let draft = Backup(folder + ".partial")
         try draft.remove()
         try Files.makeFolder(draft.storeFolder, mode: 0o700)
@@ -118,28 +119,19 @@ package struct Backup: Sendable {
 
     /// Reads every row of the copy, and the streams as what they are.
     private func readThrough(_ tables: [Table]) throws(StoreError) -> (counts: [String: Int], streams: [StreamChange]) {
+        defer { unlink(storeFolder + "/lock.mdb") }
+        let report = try StoreVerifier.verify(directory: storeFolder)
+        if let first = report.damage.first {
+            throw StoreError(
+                .damaged, "\(first.table.map { "table \($0): " } ?? "")\(first.detail)",
+                remedy: "the store itself is damaged: restore an older backup")
+        }
+        let counts = Dictionary(uniqueKeysWithValues: report.tables.map { ($0.name, Int($0.rows)) })
         let engine = try LMDBEngine(directory: storeFolder, tables: Table.exchange + tables, readOnly: true)
-        defer {
-            engine.close()
-            unlink(storeFolder + "/lock.mdb")
-        }
-        return try Store.read(engine) { transaction throws(StoreError) in
-            var counts: [String: Int] = [:]
-            for table in Table.exchange + tables {
-                var count = 0
-                try transaction.scan(table, from: []) { _, _ in
-                    count += 1
-                    return true
-                }
-                guard try transaction.count(table) == count else {
-                    throw StoreError(
-                        .damaged, "table \(table.name) says \(try transaction.count(table)) rows and has \(count)",
-                        remedy: "the store itself is damaged: restore an older backup")
-                }
-                counts[table.name] = count
-            }
-            return (counts, try Sessions.streams(in: transaction))
-        }
+        defer { engine.close() }
+        return (
+            counts, try Store.read(engine) { transaction throws(StoreError) in try Sessions.streams(in: transaction) }
+        )
     }
 
     private func digest() throws(FederationError) -> (bytes: Int, digest: String) {

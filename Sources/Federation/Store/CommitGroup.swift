@@ -104,6 +104,9 @@ package struct StoreLimits: Sendable {
     /// Work after which a commit group takes no more jobs, however many wait.
     package var groupMicroseconds: Int64 = 2_000
 
+    /// Bytes by which the file may grow while somebody holds a snapshot of all of it.
+    package var growth: Int { max(64 << 20, quota / 10) }
+
     package init() {}
 }
 

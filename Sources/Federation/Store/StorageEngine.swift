@@ -20,6 +20,8 @@ package protocol StorageEngine: AnyObject, Sendable {
     func fileBytes() throws(StoreError) -> Int
     /// Writes a compacted, consistent copy to a descriptor. It blocks, and needs no transaction of the caller's.
     func copy(to descriptor: CInt) throws(StoreError)
+    /// Lets go of snapshots whose readers have ended without a word.
+    func forgetReaders()
     /// Lets go of files. What is asked later is refused.
     func close()
 }

@@ -8,17 +8,29 @@ package final class Store: Sendable {
 
     package let engine: any StorageEngine
     package let writer: StoreWriter
+    /// All zero when the store is damaged so that it cannot be read.
     package let incarnation: Incarnation
+    package let health: StoreHealth
     private let lock: StoreLock?
+    private let mark: RunningMark?
+    /// The last process that had it open did not come to its end, and nobody has looked since.
+    private let owesLook: Monitor<Bool>
 
-    private init(engine: any StorageEngine, writer: StoreWriter, incarnation: Incarnation, lock: StoreLock?) {
+    private init(
+        engine: any StorageEngine, writer: StoreWriter, incarnation: Incarnation, health: StoreHealth, lock: StoreLock?,
+        mark: RunningMark?, owesLook: Bool
+    ) {
         self.engine = engine
         self.writer = writer
         self.incarnation = incarnation
+        self.health = health
         self.lock = lock
+        self.mark = mark
+        self.owesLook = Monitor(owesLook)
     }
 
-    /// Opens the store in a folder, which is made when it is missing, and takes it for this process alone.
+    /// Opens the store in a folder, which is made when it is missing, and takes it for this process alone. One that is
+    /// damaged opens too: then `health` says so, what can be read is read, and nothing is written.
     /// - Parameters:
     ///   - tables: the domain's tables, beside the exchange's own.
     ///   - newIncarnation: drawn for a store that is new.
@@ -26,7 +38,9 @@ package final class Store: Sendable {
         directory: String, tables: [Table], limits: StoreLimits = StoreLimits(), newIncarnation: Incarnation,
         clock: @escaping @Sendable () -> Timestamp = Clocks.wall,
         observer: @escaping @Sendable (CommitReport) -> Void = { _ in },
-        commitFailed: @escaping @Sendable (StoreError) -> Never = Store.endProcess
+        commitFailed: @escaping @Sendable (StoreError) -> Never = Store.endProcess,
+        wayBack: @escaping @Sendable () -> String = { "stop the node and put a backup back: ekc backup restore" },
+        damaged: @escaping @Sendable (StoreDamage) -> Void = { _ in }
     ) throws(StoreError) -> Store {
         if mkdir(directory, 0o700) != 0 && errno != EEXIST {
             throw StoreError(
@@ -34,15 +48,61 @@ package final class Store: Sendable {
                 remedy: "make its parent folder, owned and writable by the node's user")
         }
         let lock = try StoreLock(directory: directory)
-        let engine = try LMDBEngine(directory: directory, tables: Table.exchange + tables)
-        return try open(
-            engine: engine, lock: lock, limits: limits, newIncarnation: newIncarnation, clock: clock,
-            observer: observer, commitFailed: commitFailed)
+        let health = StoreHealth(directory: directory, wayBack: wayBack, told: damaged)
+        let mark = RunningMark(directory: directory)
+        let unended = mark.unended
+        do throws(FederationError) { try mark.set(unended + 1) } catch {
+            throw StoreError(.unusable, error.detail, remedy: error.remedy)
+        }
+        var opened: LMDBEngine?
+        do throws(StoreError) {
+            if let refusal = health.refusal { throw refusal }
+            let engine = try LMDBEngine(directory: directory, tables: Table.exchange + tables)
+            opened = engine
+            return try open(
+                engine: engine, health: health, lock: lock, mark: mark, owesLook: unended > 0, limits: limits,
+                newIncarnation: newIncarnation, clock: clock, observer: observer, commitFailed: commitFailed)
+        } catch {
+            opened?.close()
+            guard error.code == .damaged else {
+                if unended == 0 { try? mark.clear() }
+                throw error
+            }
+            if let known = health.damage {
+                damaged(known)
+            } else {
+                health.found(
+                    StoreDamage(foundAt: clock(), detail: error.detail, unreadable: opened == nil ? nil : []))
+            }
+            // Whoever has ended more than once while it was only read does not read it again.
+            let mayRead = unended < 2 && health.damage?.unreadable != nil
+            let reading =
+                mayRead ? try? LMDBEngine(directory: directory, tables: Table.exchange + tables, readOnly: true) : nil
+            return try open(
+                DamagedEngine(reading, health), health, lock, mark, limits: limits, clock: clock,
+                commitFailed: commitFailed)
+        }
+    }
+
+    private static func open(
+        _ engine: DamagedEngine, _ health: StoreHealth, _ lock: StoreLock, _ mark: RunningMark, limits: StoreLimits,
+        clock: @escaping @Sendable () -> Timestamp, commitFailed: @escaping @Sendable (StoreError) -> Never
+    ) throws(StoreError) -> Store {
+        let incarnation = try? Store.read(engine) { reader throws(StoreError) in
+            try reader.get(.meta, MetaKey.incarnation).map { bytes throws(StoreError) in try Startup.read(bytes) }
+        }
+        let writer = StoreWriter(
+            engine: engine, limits: limits, rooms: RoomLedger(limits: limits.rooms), health: health, clock: clock,
+            commitFailed: commitFailed)
+        return Store(
+            engine: engine, writer: writer, incarnation: incarnation ?? Incarnation(bits: ID128(high: 0, low: 0)),
+            health: health, lock: lock, mark: mark, owesLook: false)
     }
 
     /// The same over an engine that is open already.
     package static func open(
-        engine: any StorageEngine, lock: StoreLock? = nil, limits: StoreLimits = StoreLimits(),
+        engine: any StorageEngine, health: StoreHealth = StoreHealth(directory: nil), lock: StoreLock? = nil,
+        mark: RunningMark? = nil, owesLook: Bool = false, limits: StoreLimits = StoreLimits(),
         newIncarnation: Incarnation,
         clock: @escaping @Sendable () -> Timestamp = Clocks.wall,
         observer: @escaping @Sendable (CommitReport) -> Void = { _ in },
@@ -53,8 +113,25 @@ package final class Store: Sendable {
             try RoomLedger(limits: limits.rooms, in: transaction)
         }
         let writer = StoreWriter(
-            engine: engine, limits: limits, rooms: rooms, clock: clock, observer: observer, commitFailed: commitFailed)
-        return Store(engine: engine, writer: writer, incarnation: incarnation, lock: lock)
+            engine: engine, limits: limits, rooms: rooms, health: health, clock: clock, observer: observer,
+            commitFailed: commitFailed)
+        return Store(
+            engine: engine, writer: writer, incarnation: incarnation, health: health, lock: lock, mark: mark,
+            owesLook: owesLook)
+    }
+
+    // MARK: Whether it may be believed
+
+    /// Somebody should look at all of it: `StoreVerifier`, in a process of its own.
+    package var mustBeVerified: Bool { owesLook.changeQuietly { $0 } }
+
+    /// What a look at a part has shown is reason to look at all of it.
+    package func doubt() { owesLook.changeQuietly { $0 = true } }
+
+    /// Somebody has, and found nothing.
+    package func verified() throws(FederationError) {
+        try mark?.set(1)
+        owesLook.changeQuietly { $0 = false }
     }
 
     /// After a failed commit or sync nobody knows what the disk holds. The only honest way on is through a new start.
@@ -71,7 +148,12 @@ package final class Store: Sendable {
     package func read<Result>(
         _ body: (borrowing ReadTransaction) throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
-        try Store.read(engine, body)
+        if health.damage != nil { return try Store.read(DamagedEngine(engine, health), body) }
+        do throws(StoreError) { return try Store.read(engine, body) } catch {
+            guard error.code == .damaged else { throw error }
+            health.met(error)
+            throw health.refusal ?? error
+        }
     }
 
     package static func read<Result>(
@@ -125,6 +207,14 @@ package final class Store: Sendable {
     package func close() {
         writer.stop()
         engine.close()
+        // What nobody has looked at, or what is damaged, stays marked: the next start begins with that.
+        if health.damage == nil, let mark {
+            do throws(FederationError) {
+                if mustBeVerified { try mark.set(1) } else { try mark.clear() }
+            } catch {
+                // It stays, and the next start verifies what needs no verifying.
+            }
+        }
         lock?.release()
     }
 }
@@ -193,7 +283,7 @@ enum Startup {
         return incarnation
     }
 
-    private static func read(_ bytes: [UInt8]) throws(StoreError) -> Incarnation {
+    static func read(_ bytes: [UInt8]) throws(StoreError) -> Incarnation {
         var reader = ByteReader(bytes)
         do { return Incarnation(bits: try reader.id128()) } catch {
             throw StoreError(

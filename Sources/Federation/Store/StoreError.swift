@@ -13,6 +13,8 @@ package struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case engine = "store-engine"
         /// Bytes that this software wrote cannot be read back.
         case damaged = "store-damaged"
+        /// The store has grown too much while it was read through.
+        case tooSlow = "verify-too-slow"
         /// More than can ever be taken.
         case tooLarge = "too-large"
         /// The node is on its way down.

@@ -12,6 +12,7 @@ package final class StoreWriter: Sendable {
     private let engine: any StorageEngine
     private let limits: StoreLimits
     private let rooms: RoomLedger
+    private let health: StoreHealth
     private let clock: @Sendable () -> Timestamp
     private let state: Monitor<State>
     private let observer: @Sendable (CommitReport) -> Void
@@ -23,6 +24,7 @@ package final class StoreWriter: Sendable {
     ///   - commitFailed: a failed commit leaves it unknown what is durable: the process must end.
     package init(
         engine: any StorageEngine, limits: StoreLimits, rooms: RoomLedger,
+        health: StoreHealth = StoreHealth(directory: nil),
         clock: @escaping @Sendable () -> Timestamp,
         observer: @escaping @Sendable (CommitReport) -> Void = { _ in },
         commitFailed: @escaping @Sendable (StoreError) -> Never
@@ -30,6 +32,7 @@ package final class StoreWriter: Sendable {
         self.engine = engine
         self.limits = limits
         self.rooms = rooms
+        self.health = health
         self.clock = clock
         self.observer = observer
         self.commitFailed = commitFailed
@@ -94,7 +97,8 @@ package final class StoreWriter: Sendable {
     }
 
     private func commit(_ jobs: [WriteJob]) {
-        do {
+        if let refusal = health.refusal { return refuse(jobs, refusal) }
+        do throws(StoreError) {
             let deadline = Clocks.monotonicMicroseconds() + limits.groupMicroseconds
             let reserve = limits.reserve > 0 ? engine.keepReserve(limits.reserve) : 100
             let sealed = try GroupCommit.run(
@@ -103,11 +107,21 @@ package final class StoreWriter: Sendable {
                 Clocks.monotonicMicroseconds() < deadline
             }
             if sealed.taken < jobs.count { state.change { $0.urgent.insert(contentsOf: jobs[sealed.taken...], at: 0) } }
+            for case .failure(let error as StoreError) in sealed.outcomes.map(\.result) where error.code == .damaged {
+                health.met(error)
+            }
             observer(sealed.report)
             for outcome in sealed.outcomes { outcome.job.completion(outcome.result) }
         } catch {
-            commitFailed(error)
+            // What cannot be read back is damage, and nothing was written: LMDB says so before it changes what is in force.
+            guard error.code == .damaged else { commitFailed(error) }
+            health.met(error)
+            refuse(jobs, health.refusal ?? error)
         }
+    }
+
+    private func refuse(_ jobs: [WriteJob], _ error: StoreError) {
+        for job in jobs { job.completion(.failure(error)) }
     }
 }
 

@@ -110,6 +110,11 @@ package enum Files {
         guard fsync(descriptor) == 0 else { throw .unwritable(to) }
     }
 
+    /// One that is not there is removed already.
+    package static func remove(_ path: String) throws(FederationError) {
+        guard unlink(path) == 0 || errno == ENOENT else { throw .unwritable(path) }
+    }
+
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Makes a folder, and those above it, where they are missing.
@@ -134,7 +139,7 @@ package enum Files {
     }
 
     /// The name of a new file is on the medium only when its folder is.
-    private static func syncFolder(of path: String) throws(FederationError) {
+    package static func syncFolder(of path: String) throws(FederationError) {
         let slash = path.lastIndex(of: "/")
         let path = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let descriptor = clinux_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)

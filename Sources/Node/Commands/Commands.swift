@@ -200,6 +200,11 @@ enum Commands {
             path: ["store", "stat"], summary: "say what a running node's store holds, table by table",
             operands: [directory], options: [CommandSpec.json]),
         CommandSpec(
+            path: ["store", "verify"],
+            summary: "read a store through, beside its node or alone: is every row what was written?",
+            operands: [directory],
+            options: [CommandSpec.json, Option(name: "with-parent", help: "end when the process that started it ends")]),
+        CommandSpec(
             path: ["generate", "knowledge"], summary: "print synthetic entries, for knowledge import",
             options: [Option(name: "count", value: "N", help: "how many; 2000 unless told"), CommandSpec.json]),
         CommandSpec(
@@ -301,6 +306,7 @@ enum Commands {
         case ["link", "pause"]: return try LinkCommands.pause(command)
         case ["link", "resume"]: return try LinkCommands.resume(command)
         case ["outbox", "list"]: return try StoreCommands.outbox(command)
+        case ["store", "verify"]: return try StoreCommands.verify(command)
         case ["store", "stat"]: return try StoreCommands.stat(command)
         case ["quarantine", "list"]: return try QuarantineCommands.list(command)
         case ["quarantine", "show"]: return try QuarantineCommands.show(command)

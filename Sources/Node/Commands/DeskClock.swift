@@ -20,6 +20,7 @@ final class DeskClock: Sendable {
         Threads.start("desk-clock") { [self] in
             var looked: Looked?
             while stopping.wait(milliseconds: 1_000, until: { $0 }, then: { _ in true }) == nil {
+                guard node.store.health.damage == nil else { continue }
                 do {
                     let now = Looked(
                         version: node.topology.version, day: String(Clocks.wall().rfc3339.prefix(10)))

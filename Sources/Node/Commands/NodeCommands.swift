@@ -19,6 +19,7 @@ enum NodeCommands {
         if let since = status.drainingSince {
             lines.append("draining since \(since): it takes nothing new; ekc node drain \(command.operands[0]) --undo")
         }
+        if let damage = status.damage { lines.append("the store is damaged, no work is taken: \(damage)") }
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
         if status.quarantined > 0 {

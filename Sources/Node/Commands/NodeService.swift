@@ -29,7 +29,7 @@ enum NodeService {
         return 0
     }
 
-    /// The one line on standard output, once the node takes work.
+    /// The one line on standard output, once the node takes work, or can say why it takes none.
     struct Ready: Codable {
         var event = "ready"
         var node: String
@@ -41,6 +41,8 @@ enum NodeService {
         var channels: UInt16?
         /// Of `/metrics`, on loopback.
         var metrics: UInt16?
+        /// What is wrong with its store.
+        var damage: String?
     }
 }
 
@@ -55,9 +57,11 @@ final class RunningNode {
     private let events: DeskEvents
     private let clock: DeskClock
     private let reporter: NodeReporter
+    private let guardian: StoreGuard
 
     /// Opens the node's folder, binds what it listens on and starts its links.
     init(_ folder: NodeFolder) throws {
+        RunningNode.lookFirst(folder)
         let made = Monitor<Desk<Outbox>?>(nil)
         node = try FederationNode.open(
             folder, tables: ContactCentreTables.all, log: { Log.write($0) },
@@ -75,13 +79,10 @@ final class RunningNode {
         reporter = NodeReporter(node)
         admin = try HTTPServer(
             .unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node, reporter).routes.handle)
-        try node.store.write(.essential) { transaction in
-            try desk.stepNumbers(in: transaction)
-            try desk.renewClaims(in: transaction)
+        do { try RunningNode.begin(node, desk) } catch {
+            // It has been told to the log; what can be read of it is shown.
+            guard node.store.health.damage != nil else { throw error }
         }
-        _ = try node.releaseParked()
-        try node.askForGaps()
-        try node.reconcile(desk)
         let door = DeskDoor(node: node, desk: desk)
         events = DeskEvents(node, desk)
         operators = try HTTPServer(
@@ -98,9 +99,35 @@ final class RunningNode {
             handler: MetricsAPI(node: node, reporter: reporter).routes.handle)
         clock = DeskClock(node, desk)
         node.start()
+        guardian = StoreGuard(node)
         ready = NodeService.Ready(
             node: node.id.text, link: node.links.port, admin: folder.adminSocket, operators: operators.port,
-            channels: channels?.port, metrics: metrics.port)
+            channels: channels?.port, metrics: metrics.port, damage: node.store.health.damage?.detail)
+    }
+
+    /// What a start does before work is taken.
+    private static func begin(_ node: FederationNode, _ desk: Desk<Outbox>) throws {
+        if let refusal = node.store.health.refusal { throw refusal }
+        try node.store.write(.essential) { transaction in
+            try desk.stepNumbers(in: transaction)
+            try desk.renewClaims(in: transaction)
+        }
+        _ = try node.releaseParked()
+        try node.askForGaps()
+        try node.reconcile(desk)
+    }
+
+    /// A node that dies again and again may die of what is in its store: then it is looked at before it is opened.
+    private static func lookFirst(_ folder: NodeFolder) {
+        guard RunningMark(directory: folder.storeFolder).unended >= 3 else { return }
+        let unended = RunningMark(directory: folder.storeFolder).unended
+        Log.write(
+            LinkLoop.Event(
+                code: "store-verify", peer: nil,
+                detail: "\(unended) processes did not come to their end: the store is read through first"))
+        if case .damaged(let damage) = StoreLook.run(folder.path) {
+            StoreHealth(directory: folder.storeFolder).found(damage)
+        }
     }
 
     /// Answers what is under way, says good-bye to peers, and lets go of the folder.
@@ -111,6 +138,7 @@ final class RunningNode {
         operators.stop()
         clock.stop()
         reporter.stop()
+        guardian.stop()
         admin.stop()
         node.stop()
     }

@@ -1,6 +1,8 @@
+import CLinux
 import Federation
+import Glibc
 
-/// What a running node's store holds.
+/// What a node's store holds, and whether it is what was written.
 enum StoreCommands {
     static func outbox(_ command: ParsedCommand) throws -> Int32 {
         let all = try NodeCommands.client(command.operands[0])
@@ -14,6 +16,39 @@ enum StoreCommands {
         }
         Output.print(command, all, lines.isEmpty ? "nothing waits, nothing is kept" : lines.joined(separator: "\n"))
         return 0
+    }
+
+    /// Beside the node that has it open, or alone. What is found is kept, and the node hears of it.
+    static func verify(_ command: ParsedCommand) throws -> Int32 {
+        if command.flags.contains("with-parent") {
+            _ = clinux_die_with_parent(SIGKILL)
+            if getppid() == 1 { return 1 }
+        }
+        let place = NodeFolder(command.operands[0])
+        let growth = try place.settings().limits.growth
+        let isAsked = !command.json || command.flags.contains("with-parent")
+        var told = Clocks.monotonicMicroseconds()
+        let report = try StoreVerifier.verify(directory: place.storeFolder, growth: growth) { seen, count in
+            let now = Clocks.monotonicMicroseconds()
+            guard isAsked, now - told > 1_000_000 else { return }
+            told = now
+            Output.error("\(seen) of \(count) pages")
+        }
+        var said = StoreLook.Verified(report: report)
+        guard let damage = StoreDamage(report, foundAt: Clocks.wall()) else {
+            let rows = report.tables.reduce(0) { $0 + $1.rows }
+            Output.print(
+                command, said,
+                "\(rows) rows in \(report.tables.count) tables on \(report.pages) pages are as they were written"
+                    + (report.hasDigests ? "" : ", as far as their order and number go: it has no digests yet"))
+            return 0
+        }
+        StoreHealth(directory: place.storeFolder).found(damage)
+        (said.damage, said.remedy) = (damage, place.wayBack)
+        let lines = report.damage.map { fault in (fault.table.map { "\($0): " } ?? "") + fault.detail }
+        Output.print(
+            command, said, (["store-damaged"] + lines + ["remedy: \(place.wayBack)"]).joined(separator: "\n"))
+        return 1
     }
 
     static func stat(_ command: ParsedCommand) throws -> Int32 {

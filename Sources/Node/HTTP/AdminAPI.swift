@@ -21,10 +21,12 @@ struct AdminAPI {
         }
 
         var node: String
-        /// `ready`, or `node-rewound`: an administrator must look.
+        /// `ready`; `node-rewound` or `store-damaged`: an administrator must look.
         var state: String
         /// Since when it takes nothing new, RFC 3339.
         var drainingSince: String?
+        /// What is wrong with the store, and the way back.
+        var damage: String?
         var incarnation: String
         var federation: String
         var segment: String
@@ -327,15 +329,21 @@ struct AdminAPI {
         where ![node.id, .everyone].contains(stream.destination) && row.last > row.base {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
-        let (probes, draining) = try node.store.read { transaction throws(StoreError) in
-            (try transaction.number(MetaKey.probes), try Draining.since(in: transaction))
-        }
+        let refusal = node.store.health.refusal
+        // Of a store that is damaged it is said what can be.
+        let (probes, draining): (UInt64, Timestamp?) =
+            refusal != nil
+            ? (0, nil)
+            : try node.store.read { transaction throws(StoreError) in
+                (try transaction.number(MetaKey.probes), try Draining.since(in: transaction))
+            }
         let here = rows.filter { $0.key.destination == node.id }.values
         func held(_ isHere: Bool) -> UInt64 {
             rows.reduce(0) { ($1.key.destination == node.id) == isHere ? $0 + UInt64($1.value.held) : $0 }
         }
         return Status(
-            node: node.id.text, state: rewound ? "node-rewound" : "ready", drainingSince: draining?.rfc3339,
+            node: node.id.text, state: refusal?.code.rawValue ?? (rewound ? "node-rewound" : "ready"),
+            drainingSince: draining?.rfc3339, damage: refusal.map { "\($0.detail); \($0.remedy)" },
             incarnation: node.store.incarnation.text,
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,

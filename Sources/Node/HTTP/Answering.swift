@@ -8,6 +8,8 @@ extension Problem {
         case let problem as Problem: self = problem
         case let error as StoreError where error.code == .full || error.code == .stopping:
             self.init(503, error.code.rawValue, error.detail, remedy: error.remedy, retryAfter: 5)
+        case let error as StoreError where error.code == .damaged:
+            self.init(503, error.code.rawValue, error.detail, remedy: error.remedy, retryAfter: 600)
         case let error as StoreError where error.code == .tooLarge:
             self.init(413, error.code.rawValue, error.detail, remedy: error.remedy)
         case let error as DomainError:

@@ -23,7 +23,10 @@ final class NodeReporter: Sendable {
         self.node = node
         Threads.start("reporter") { [self] in
             repeat {
-                do { node.links.report(try report()) } catch {
+                do {
+                    // Of a damaged store nothing is said but that, by its links and its state.
+                    if node.store.health.damage == nil { node.links.report(try report()) }
+                } catch {
                     Log.write(LinkLoop.Event(code: "report-failed", peer: nil, detail: "\(type(of: error))"))
                 }
             } while life.wait(
