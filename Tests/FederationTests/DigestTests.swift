@@ -160,6 +160,22 @@ struct DigestTests {
         #expect(report.tables.map(\.rows) == [1, 0, 0, 1])
     }
 
+    @Test("A look that would hold on to too much gives up, and says so")
+    func tooSlow() throws {
+        let folder = try TemporaryFolder()
+        let engine = try LMDBEngine(directory: folder.path, tables: DigestTests.tables)
+        defer { engine.close() }
+        try put(engine, [1])
+        #expect {
+            try StoreVerifier.verify(directory: folder.path, growth: -1)
+        } throws: { ($0 as? StoreError)?.code == .tooSlow }
+        let told = Monitor(0)
+        _ = try StoreVerifier.verify(directory: folder.path) { seen, count in
+            told.change { $0 = Int(seen * 100 / count) }
+        }
+        #expect((1...100).contains(told.changeQuietly { $0 }))
+    }
+
     @Test("The digest is the sum of XXH3-64 over key and value, as the reference gives it")
     func vectors() {
         // From xxhash's own sanity checks and `xxhsum -H3`.

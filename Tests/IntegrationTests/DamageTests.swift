@@ -85,6 +85,39 @@ struct DamageTests {
         #expect(try Binary.run(["store", "verify", place.path]).exit == 0)
     }
 
+    @Test(
+        "What an administrator finds beside a running node ends its links: nothing is carried, nothing is acknowledged")
+    func byHand() throws {
+        let pair = try SlowTests.Pair(binary: Binary.path)
+        let place = pair.place("subject-77")
+        try pair.start("centre")
+        try pair.start("subject-77")
+        try pair.probe(20, group: 4)
+        func send(_ count: Int) throws {
+            let order = AdminAPI.ProbeOrder(destination: "subject-77", count: count, size: 100, group: 1)
+            _ = try NodeCommands.client(pair.place("centre").path)
+                .exchange(AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: Output.encode(order))
+        }
+        func waiting() throws -> UInt64 {
+            try NodeCommands.client(pair.place("centre").path).exchange(AdminAPI.Status.self, "GET", "/api/v1/node")
+                .outbox["subject-77"] ?? 0
+        }
+        try send(3)
+        #expect(try TestFederation.wait(milliseconds: 20_000) { try waiting() == 0 && pair.applied() == 20 })
+        usleep(1_500_000)  // what is lazy is written
+        // What was sent is kept for a refill.
+        try flip(place.storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
+        #expect(try Binary.run(["store", "verify", place.path]).exit == 1)
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try status(pair).state == "store-damaged" })
+        #expect(
+            try TestFederation.wait(milliseconds: 10_000) { try pair.links("centre").allSatisfy { $0.state == "dark" } }
+        )
+        try send(5)
+        usleep(1_500_000)
+        #expect(try waiting() == 5)
+        #expect(try status(pair).probes == 0 && pair.applied() == 20)
+    }
+
     @Test("A store that is sound is verified after kill -9, and not after TERM")
     func sound() throws {
         let pair = try ProcessFederation(binary: Binary.path)
@@ -203,6 +236,63 @@ struct DamageTests {
             Issue.record("judged")
             return
         }
+    }
+
+    @Test("A node that died again and again is looked at before it is opened")
+    func lookFirst() throws {
+        let pair = try SlowTests.Pair(binary: Binary.path)
+        let mark = pair.place("subject-77").storeFolder + "/running"
+        try pair.start("subject-77")
+        try pair.probe(20, group: 4)
+        pair.end("subject-77", SIGTERM)
+        try Files.write(Array("3".utf8), to: mark)
+        try pair.start("subject-77")
+        #expect(pair.log.contains("read through first"))
+        try pair.probe(1, group: 1)
+        pair.end("subject-77", SIGTERM)
+        try flip(pair.place("subject-77").storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
+        try Files.write(Array("3".utf8), to: mark)
+        try pair.start("subject-77")
+        #expect(try refusal(pair)?.detail.contains("table outbox") == true)
+    }
+
+    @Test("On a full disk intake stops before a commit can fail, and what was accepted is there")
+    func fullDisk() throws {
+        let pair = try SlowTests.Pair(binary: Binary.path)
+        let place = pair.place("subject-77")
+        var settings = try place.settings()
+        settings.reserveBytes = 1 << 20
+        try TrustFile.write(settings, to: place.settingsFile)
+        // No file of this process may have more than 3 MiB: a write beyond that fails.
+        let limited = ["bash", "-c", "trap '' XFSZ; ulimit -f 3072; exec \"$@\"", "bash"]
+        try pair.start("subject-77", under: limited)
+        var accepted: UInt64 = 0
+        var code: String?
+        let order = Output.encode(AdminAPI.ProbeOrder(destination: "centre", count: 1, size: 20_000, group: 1))
+        while code == nil, accepted < 1000 {
+            let answer = try client(pair).send("POST", "/api/v1/probes", body: order)
+            if answer.status == 200 {
+                accepted += 1
+            } else {
+                code = try JSONDecoder().decode(Problem.self, from: Data(answer.body)).code
+            }
+        }
+        #expect(code == "store-full" && accepted > 10)
+        // What empties the store goes on, on the reserve.
+        for number in 0..<20 {
+            #expect(
+                try Binary.run(
+                    ["link", number % 2 == 0 ? "pause" : "resume", place.path, "centre"]
+                        + (number % 2 == 0 ? ["--reason", "x"] : [])
+                ).exit == 0)
+        }
+        #expect(try status(pair).state == "ready" && status(pair).outbox["centre"] == accepted)
+        pair.end("subject-77", SIGKILL)
+        try pair.start("subject-77")
+        #expect(try status(pair).outbox["centre"] == accepted)
+        try pair.probe(1, group: 1)
+        #expect(TestFederation.wait(milliseconds: 20_000) { pair.log.contains("\"event\":\"store-sound\"") })
+        print("full disk: \(accepted) accepted, then store-full")
     }
 
     @Test(

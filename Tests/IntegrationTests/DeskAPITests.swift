@@ -351,6 +351,28 @@ struct DeskAPITests {
         ] { #expect(try Binary.run(arguments).exit == Int32(exit)) }
     }
 
+    @Test("With a damaged store intake and desks are refused as store-damaged, and what is readable is read")
+    func damaged() throws {
+        let nodes = try TwoNodes()
+        try nodes.people()
+        let accepted = try nodes.submit()
+        #expect(accepted.status == 201 || accepted.status == 200)
+        let id = try accepted.decoded(PublicAPI.Accepted.self).id
+        let store = try #require(nodes.running["centre"]?.node.store)
+        store.health.found(StoreDamage(foundAt: Clocks.wall(), detail: "table text: planted", unreadable: ["text"]))
+        for answer in [
+            try nodes.submit(), try nodes.ask(desk: "centre", "POST", "/api/v1/queue/claim", token: "tanna", "{}"),
+            try nodes.ask(desk: "centre", "GET", "/readyz"),
+            try nodes.ask(desk: "centre", "GET", "/api/v1/appeals/\(id)", token: "tanna"),
+        ] { #expect(answer.status == 503 && answer.code == "store-damaged", "\(answer.status) \(answer.code ?? "")") }
+        #expect(try nodes.ask(desk: "centre", "GET", "/healthz").status == 200)
+        #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: "tanna").status == 200)
+        nodes.stop("centre")
+        try nodes.start("centre")
+        #expect(try nodes.submit().code == "store-damaged")
+        #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: "tanna").status == 200)
+    }
+
     @Test("Knowledge is imported whole or not at all, whatever its size")
     func knowledge() throws {
         let nodes = DeskAPITests.shared

@@ -65,7 +65,8 @@ package final class Store: Sendable {
         } catch {
             opened?.close()
             guard error.code == .damaged else {
-                if unended == 0 { try? mark.clear() }
+                // It was not opened: that is no end which was none.
+                if unended == 0 { try? mark.clear() } else { try? mark.set(unended) }
                 throw error
             }
             if let known = health.damage {

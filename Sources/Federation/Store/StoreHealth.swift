@@ -118,5 +118,6 @@ package struct RunningMark: Sendable {
 
     func set(_ count: Int) throws(FederationError) { try Files.write(Array("\(count)".utf8), to: file) }
 
-    func clear() throws(FederationError) { try Files.remove(file) }
+    /// It came to its end, or somebody has looked since.
+    package func clear() throws(FederationError) { try Files.remove(file) }
 }

@@ -59,7 +59,6 @@ package enum StoreVerifier {
                 throw StoreError(.unusable, error.detail, remedy: "see what has become of the file")
             }
             let walk = PageWalk(file, held.meta) { seen throws(StoreError) in
-                guard seen % 1024 == 0 else { return }
                 progress(seen, held.meta.lastPage + 1)
                 guard try engine.fileBytes() - before > growth else { return }
                 throw StoreError(

@@ -119,14 +119,17 @@ final class RunningNode {
 
     /// A node that dies again and again may die of what is in its store: then it is looked at before it is opened.
     private static func lookFirst(_ folder: NodeFolder) {
-        guard RunningMark(directory: folder.storeFolder).unended >= 3 else { return }
-        let unended = RunningMark(directory: folder.storeFolder).unended
+        let mark = RunningMark(directory: folder.storeFolder)
+        let unended = mark.unended
+        guard unended >= 3 else { return }
         Log.write(
             LinkLoop.Event(
                 code: "store-verify", peer: nil,
                 detail: "\(unended) processes did not come to their end: the store is read through first"))
-        if case .damaged(let damage) = StoreLook.run(folder.path) {
-            StoreHealth(directory: folder.storeFolder).found(damage)
+        switch StoreLook.run(folder.path) {
+        case .sound: try? mark.clear()
+        case .damaged(let damage): StoreHealth(directory: folder.storeFolder).found(damage)
+        case .notDone(let why): Log.write(LinkLoop.Event(code: "store-verify-failed", peer: nil, detail: why))
         }
     }
 

@@ -29,6 +29,7 @@ final class PageWalk {
     /// Pages that are free or in use, a bit each.
     private var seen: [UInt64]
     private(set) var seenCount: UInt64 = 0
+    private var nextTold: UInt64 = 0
     private var levels: [UnsafeMutableRawBufferPointer] = []
     private var large = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 16)
     private let progress: (UInt64) throws(StoreError) -> Void
@@ -44,7 +45,7 @@ final class PageWalk {
     private var hasBound = false
     private var isBoundAllowed = false
 
-    /// - Parameter progress: told how many pages were seen; what it throws ends the walk.
+    /// - Parameter progress: told now and then how many pages were seen; what it throws ends the walk.
     init(
         _ file: consuming PageFile, _ meta: PageFile.Meta,
         progress: @escaping (UInt64) throws(StoreError) -> Void = { (_: UInt64) in }
@@ -230,6 +231,8 @@ final class PageWalk {
             seen[word] |= bit
         }
         seenCount += count
+        guard seenCount >= nextTold else { return }
+        nextTold = seenCount + 1024
         do throws(StoreError) { try progress(seenCount) } catch {
             stopped = error
             throw PageFault("the walk was ended")
