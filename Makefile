@@ -1,6 +1,6 @@
 # Every target lists and installs what is missing first (Debian packages), so that a fresh clone needs nothing else.
 SHELL := /bin/bash
-PACKAGES := libssl-dev libsodium-dev liblmdb-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace curl jq
+PACKAGES := libssl-dev libsodium-dev liblmdb-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace curl jq python3-jsonschema
 SEEDS ?= 200
 
 .PHONY: help setup build demo test test-slow simulate lint
