@@ -1,6 +1,8 @@
 # Every target lists and installs what is missing first (Debian packages), so that a fresh clone needs nothing else.
 SHELL := /bin/bash
 PACKAGES := libssl-dev libsodium-dev liblmdb-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace curl jq python3-jsonschema
+# Of Debian's package prometheus only this program is wanted, and no service: it is unpacked, not installed.
+PROMTOOL := .build/tools/usr/bin/promtool
 SEEDS ?= 200
 
 .PHONY: help setup build demo test test-slow simulate lint
@@ -21,6 +23,13 @@ setup: ## list and install the Debian packages that are missing
 	    $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null \
 	        && echo "installed:$$missing"; \
 	fi
+	@command -v promtool >/dev/null || [ -x $(PROMTOOL) ] || { \
+	    echo "missing: promtool"; \
+	    sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -qq && rm -rf .build/tools && mkdir -p .build/tools && cd .build/tools \
+	        && apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb \
+	        && echo "unpacked: $(PROMTOOL)"; \
+	}
 
 build: setup ## build the release: .build/release/ekc
 	swift build -c release --product ekc

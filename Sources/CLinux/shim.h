@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 #include <sys/un.h>
 
 /// fcntl is variadic, and so not importable.
@@ -35,6 +36,12 @@ static inline int clinux_set_undumpable(void) { return prctl(PR_SET_DUMPABLE, 0,
 
 /// A child that must not outlive the process that started it asks for this signal when that one dies.
 static inline int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+
+/// Whether the kernel's clock is kept by somebody, NTP as a rule.
+static inline int clinux_clock_is_kept(void) {
+    struct timex state = {0};
+    return adjtimex(&state) != -1 && (state.status & STA_UNSYNC) == 0;
+}
 
 /// Names the calling thread, for `ps -L`; at most 15 bytes (pthread_setname_np needs _GNU_SOURCE).
 static inline void clinux_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

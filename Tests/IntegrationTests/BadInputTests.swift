@@ -44,7 +44,7 @@ struct BadInputTests {
     @Test("A port that is taken is named, with the way out")
     func portInUse() throws {
         let folder = try TemporaryFolder()
-        let (taken, port) = try BadInputTests.listener()
+        let (taken, port) = try TakenPort.listener()
         defer { close(taken) }
         let said = try refused(["node", "run", try centre(folder, ports: (port, 0))])
         #expect(said.contains("port-in-use") && said.contains("\(port)"), "\(said)")
@@ -90,21 +90,5 @@ struct BadInputTests {
         _ = try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 0))
         engine.close()
         #expect(try refused(["node", "run", place]).contains("store-newer"))
-    }
-
-    private static func listener() throws -> (CInt, UInt16) {
-        let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let done = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-                bind(descriptor, raw, size) == 0 && listen(descriptor, 1) == 0
-                    && getsockname(descriptor, raw, &size) == 0
-            }
-        }
-        try #require(done)
-        return (descriptor, UInt16(bigEndian: address.sin_port))
     }
 }

@@ -42,6 +42,20 @@ struct DemoTests {
         #expect(ledger.kills == 2 && ledger.cuts == 2)
     }
 
+    @Test("What the machine lacks is said before anything is started")
+    func lacking() throws {
+        let folder = try TemporaryFolder()
+        let (place, errors) = (folder.path + "/demo", folder.path + "/errors")
+        let (exit, _) = try Binary.start(
+            ["demo", "--nodes", "103", "--directory", place], errors: errors, limit: 200
+        ).finish()
+        #expect(exit == 1)
+        let said = String(decoding: try #require(FileManager.default.contents(atPath: errors)), as: UTF8.self)
+        #expect(said.contains("too-few-descriptors: a process may open 200 files, 998 are needed"), "\(said)")
+        #expect(!FileManager.default.fileExists(atPath: place))
+        #expect(try Binary.run(["demo", "--nodes", "11"]).exit == 64)
+    }
+
     // MARK: A kept one
 
     @Test("A kept demo is counted again with the same result; the folder of somebody else is not touched")
@@ -52,6 +66,23 @@ struct DemoTests {
         #expect(kept.ledger.kills == 2 && kept.ledger.seconds > 0)
         #expect(try Binary.run(["demo", "--appeals", "60", "--directory", kept.place]).exit == 1)
         #expect(try kept.recount().exit == 0)
+    }
+
+    @Test("A stock of closed and waiting appeals is counted row by row, on top of what was there")
+    func stock() throws {
+        let kept = try KeptDemo.shared.get()
+        let copy = try kept.copy(of: "centre")
+        let centre = copy.path + "/centre"
+        for name in ["node.json", "topology.json"] {
+            try FileManager.default.copyItem(atPath: kept.place + "/centre/" + name, toPath: centre + "/" + name)
+        }
+        let (exit, output) = try Binary.run(
+            ["generate", "stock", centre, "--closed", "1500", "--queued", "70", "--json"])
+        #expect(exit == 0 && output.contains(#""closed":1500"#) && output.contains(#""queued":70"#), "\(output)")
+        #expect(output.contains(#""inQueue":70"#) && output.contains(#""numbers":1630"#), "\(output)")
+        // A second helping: its numbers are others.
+        let again = try Binary.run(["generate", "stock", centre, "--closed", "10", "--queued", "1", "--json"])
+        #expect(again.exit == 0 && again.output.contains(#""numbers":1641"#), "\(again.output)")
     }
 
     @Test("Whatever is done to a store behind its back is seen", arguments: Tampering.all)

@@ -13,101 +13,6 @@ struct SlowTests {
         #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined() + "/.build/release/ekc"
     }
 
-    /// A centre and a subject as processes, with the centre's port fixed after its first start.
-    final class Pair {
-        let folder: TemporaryFolder
-        private(set) var pids: [String: pid_t] = [:]
-        private(set) var ready: [String: NodeService.Ready] = [:]
-        private var port: UInt16 = 0
-        private let topology: (_ port: UInt16) -> String
-
-        /// - Parameter topology: the file's text, given the centre's port; at first 0.
-        init(topology: @escaping (_ port: UInt16) -> String = Pair.bare) throws {
-            self.topology = topology
-            folder = try TemporaryFolder()
-            var pins = Pins(federation: "ekc.test")
-            for (name, segment) in [("centre", "centre"), ("subject-77", "oszn")] {
-                let authority = try Authority.create(
-                    folder.path + "/ca-" + segment, segment: segment, federation: "ekc.test")
-                let place = NodeFolder(folder.path + "/" + name)
-                let request = try place.create(
-                    NodeSettings(node: name, segment: segment, federation: "ekc.test", anyPorts: true))
-                let answer = try authority.issue(request, now: Clocks.wall())
-                try place.install(answer)
-                try pins.add(answer)
-            }
-            for name in ["centre", "subject-77"] { try TrustFile.write(pins, to: place(name).pinsFile) }
-        }
-
-        deinit { for name in pids.keys { end(name, SIGKILL) } }
-
-        func place(_ name: String) -> NodeFolder { NodeFolder(folder.path + "/" + name) }
-
-        static func bare(_ port: UInt16) -> String {
-            """
-            { "format": 1, "version": 1, "federation": "ekc.test",
-              "segments": [ {"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"} ],
-              "nodes": [ {"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:\(port)"]},
-                         {"id": "subject-77", "segment": "oszn", "state": "live", "addresses": []} ],
-              "tenancies": [], "homes": [], "special": [],
-              "links": [ {"dials": "subject-77", "listens": "centre"} ] }
-            """
-        }
-
-        func start(_ name: String, under tracer: [String] = []) throws {
-            try Files.write(Array(topology(port).utf8), to: place(name).topologyFile)
-            let (pid, line) = try spawn(tracer + [SlowTests.binary, "node", "run", place(name).path, "--with-parent"])
-            pids[name] = pid
-            let said = try JSONDecoder().decode(NodeService.Ready.self, from: Data(line.utf8))
-            ready[name] = said
-            if let link = said.link { port = link }
-        }
-
-        private func spawn(_ words: [String]) throws -> (pid_t, String) {
-            var ends: [CInt] = [0, 0]
-            try #require(pipe(&ends) == 0)
-            var actions = posix_spawn_file_actions_t()
-            posix_spawn_file_actions_init(&actions)
-            defer { posix_spawn_file_actions_destroy(&actions) }
-            posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
-            posix_spawn_file_actions_addclose(&actions, ends[0])
-            posix_spawn_file_actions_addopen(
-                &actions, STDERR_FILENO, folder.path + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o640)
-            var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-            defer { for argument in arguments { free(argument) } }
-            var pid: pid_t = 0
-            try #require(posix_spawnp(&pid, words[0], &actions, nil, &arguments, environ) == 0, "\(words[0])")
-            close(ends[1])
-            defer { close(ends[0]) }
-            var line: [UInt8] = []
-            var byte: UInt8 = 0
-            while read(ends[0], &byte, 1) == 1, byte != 0x0A { line.append(byte) }
-            return (pid, String(decoding: line, as: UTF8.self))
-        }
-
-        func end(_ name: String, _ signal: CInt) {
-            guard let pid = pids.removeValue(forKey: name) else { return }
-            kill(pid, signal)
-            var status: CInt = 0
-            waitpid(pid, &status, 0)
-        }
-
-        func probe(_ count: Int, group: Int, size: Int = 1000) throws {
-            let order = AdminAPI.ProbeOrder(destination: "centre", count: count, size: size, group: group)
-            _ = try NodeCommands.client(place("subject-77").path)
-                .exchange(AdminAPI.ProbesAccepted.self, "POST", "/api/v1/probes", body: Output.encode(order))
-        }
-
-        func applied() throws -> UInt64 {
-            try DemoProcess(place("centre")).readStore().applied
-        }
-
-        var log: String {
-            (FileManager.default.contents(atPath: folder.path + "/log")).map { String(decoding: $0, as: UTF8.self) }
-                ?? ""
-        }
-    }
-
     /// Sync calls and writes on the O_DSYNC descriptor in a trace, after a line.
     private func flushes(_ trace: String, after line: Int) throws -> Int {
         let text = String(decoding: try #require(FileManager.default.contents(atPath: trace)), as: UTF8.self)
@@ -121,7 +26,7 @@ struct SlowTests {
 
     @Test("Over 100 full groups of 64, at most 4.3 flushes a group, both ends together")
     func flushesPerGroup() throws {
-        let pair = try Pair()
+        let pair = try ProcessFederation()
         func trace(_ name: String) -> String { pair.folder.path + "/\(name).trace" }
         for name in ["centre", "subject-77"] {
             try pair.start(
@@ -149,9 +54,18 @@ struct SlowTests {
         #expect(perGroup >= 2, "fewer cannot be durable: the count is wrong")
     }
 
+    @Test("The country of 2022, a process a node, loses nothing and doubles nothing")
+    func country() throws {
+        let (exit, output) = try Binary.run(
+            ["demo", "--json", "--nodes", "103", "--appeals", "1000", "--entries", "500"])
+        #expect(exit == 0, "\(output)")
+        #expect(output.contains(#""nodes":103,"nodesConverged":103"#) && output.contains(#""submitted":1000"#))
+        print("103 nodes: \(output)")
+    }
+
     @Test("200 kill -9 at random moments lose nothing, double nothing, and are never node-rewound")
     func kills() throws {
-        let pair = try Pair()
+        let pair = try ProcessFederation()
         var random = SeededRandom(seed: 7)
         try pair.start("centre")
         try pair.start("subject-77")

@@ -573,6 +573,7 @@ final class World {
             case .submit(let work, let tag): enqueue(node, job(node, work, tag))
             case .submitLazily(let work, let tag): node.lazy.append(job(node, work, tag))
             case .pump(let session): pump(node, session)
+            case .reported: break
             case .note(let code, let peer, let detail): noted(node, code, peer, detail)
             }
         }

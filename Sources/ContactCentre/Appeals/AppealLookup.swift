@@ -32,6 +32,26 @@ package enum AppealLookup {
         return found.reversed()
     }
 
+    /// The state of every appeal here.
+    /// - Throws: `store-damaged` at a row that cannot be read.
+    package static func eachState<Transaction: Readable & ~Copyable>(
+        in transaction: borrowing Transaction, _ body: (AppealState) -> Void
+    ) throws(StoreError) {
+        var isDamaged = false
+        try transaction.scan(.appeals, from: []) { _, value in
+            guard let appeal: AppealRecord = AppealRows.decoded(Array(value)) else {
+                isDamaged = true
+                return false
+            }
+            body(appeal.state)
+            return true
+        }
+        if isDamaged {
+            throw StoreError(
+                .damaged, "a row of table appeals cannot be read", remedy: "restore the store from a backup")
+        }
+    }
+
     /// Headers of the envelopes that this node keeps and that carry the appeal.
     package static func kept<Transaction: Readable & ~Copyable>(
         _ id: AppealID, in transaction: borrowing Transaction

@@ -8,6 +8,8 @@ package struct DomainError: Error, Sendable, Hashable, CustomStringConvertible {
         case conflict
         case tooLarge
         case keyReused
+        /// Not now, and not here.
+        case unavailable
     }
 
     package var kind: Kind

@@ -25,8 +25,13 @@ package struct Intake: Sendable {
 /// Intake and the first line, at the centre.
 extension Desk {
     /// Accepts an appeal: said only when its commit is durable.
-    /// - Throws: `unknown-subject` when no home covers the pair.
+    /// - Throws: `unknown-subject` when no home covers the pair, `draining`.
     package func accept(_ intake: Intake, in transaction: borrowing WriteTransaction) throws -> AppealRecord {
+        guard try Draining.since(in: transaction) == nil else {
+            throw DomainError(
+                .unavailable, "draining", "\(node) takes no new appeals any more",
+                remedy: "keep it, and hand it in where the contact centre goes on; ask its administrator")
+        }
         let id = AppealID(at: transaction.now, random: random())
         let date = Calendar8601.date(transaction.now)
         guard

@@ -102,6 +102,8 @@ extension Desk {
         guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch, isFromCentre || known?.owner != node.text else {
             throw Rejection("stale-owner")
         }
+        // Between two tenancies of this node nothing comes that was not here.
+        guard try origin == node || Draining.since(in: transaction) == nil else { throw Rejection("draining") }
         // What an earlier stay may have left.
         if let known { try transaction.delete(.queue, AppealRows.queueKey(known.scope, known.place, id)) }
         try transaction.delete(.claims, id.key)

@@ -68,7 +68,7 @@ extension Exchange {
         sessions[number]?.phase = .running
         var actions = resume(hello, number, peer)
         if dialled { actions += propose(hello, number, peer, random()) }
-        return actions + [.pump(number)]
+        return actions + showReports(number, peer) + [.pump(number)]
     }
 
     /// No payload passes until an administrator has opened a new incarnation of the store that is behind.

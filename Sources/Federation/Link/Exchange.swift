@@ -38,6 +38,8 @@ package struct Exchange: Sendable {
     package internal(set) var unbalanced: [StreamID: String] = [:]
     /// Rooms that are full: what goes there is not taken from others.
     var closedRooms: Set<Room> = []
+    /// What nodes have said of themselves, newest only: this one, and those whose way to the centre leads over it.
+    var reports: [NodeID: NodeReport] = [:]
     /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
     package internal(set) var isRewound = false
     /// By origin and destination; only ways that the topology has.
@@ -303,11 +305,9 @@ package struct Exchange: Sendable {
             case .token:
                 let (token, proposed) = try FrameFault.decoding(message.bytes, LinkCodec.token)
                 return tokenArrived(token, proposed: proposed, number)
-            case .ping:
-                var bytes: [UInt8] = []
-                Frame.append(.pong, message.bytes.prefix(64), to: &bytes)
-                return [.send(number, bytes)]
-            case .pong: return []
+            case .report: return try reportArrived(message, number)
+            // Clocks are the shell's.
+            case .ping, .pong: return []
             case .bye:
                 let (code, detail) = try FrameFault.decoding(message.bytes, LinkCodec.bye)
                 sessionClosed(number)

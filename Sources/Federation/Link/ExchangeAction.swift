@@ -13,6 +13,8 @@ package enum ExchangeAction: Sendable, Hashable {
     case submitLazily(ExchangeWork, WorkTag)
     /// There may be envelopes to send: call `pump` as soon as the session has room.
     case pump(SessionNumber)
+    /// A node has said how it is.
+    case reported(NodeID, NodeReport)
     /// Worth a line in the log.
     case note(code: String, peer: NodeID, detail: String)
 }

@@ -23,6 +23,11 @@ final class Connection {
     var deadline: Int64 = 0
     var lastHeard: Int64 = 0
     var lastPing: Int64 = 0
+    /// Of the last ping, and what the last that came back has shown.
+    var mark: Int64 = 0
+    var echo: LinkEcho?
+    /// Who waits for the next one.
+    var echoWaiters: [Monitor<LinkEcho?>] = []
     /// Good-bye is being said; what fails now is not told again.
     var isEnding = false
     var isClosed = false
@@ -113,6 +118,7 @@ extension LinkLoop {
     private func deliver(_ connection: Connection, _ number: SessionNumber) {
         do throws(FrameFault) {
             while !connection.isClosed, !connection.isPaused, let message = try connection.assembler.next() {
+                if answered(message, connection) { continue }
                 act(exchange.arrived(message, in: number, reading: reading, random: Random.id128))
                 if !connection.isUp, exchange.isRunning(number) { isUp(connection) }
                 if exchange.waiting(number) > LinkLoop.mostWaiting { pause(connection) }
@@ -142,6 +148,8 @@ extension LinkLoop {
     /// The other end has accepted this one too, and both stores are who they were.
     private func isUp(_ connection: Connection) {
         connection.isUp = true
+        connection.lastPing = now()
+        ping(connection)
         if let dialled = connection.dialled { dialSucceeded(dialled) }
         if let peer = connection.peer { markUp(peer) }
         tell(
@@ -239,11 +247,7 @@ extension LinkLoop {
         }
         guard now - connection.lastPing >= LinkLoop.pingMilliseconds else { return }
         connection.lastPing = now
-        var writer = ByteWriter(capacity: 8)
-        writer.append(Clocks.wall().milliseconds)
-        var bytes: [UInt8] = []
-        Frame.append(.ping, writer.bytes[...], to: &bytes)
-        send(connection, bytes)
+        ping(connection)
     }
 
     /// Ends a connection; a peer that this end dials is dialled again after a while.

@@ -19,6 +19,8 @@ package struct LinkStanding: Sendable, Hashable {
     package var why: String?
     /// This end dials.
     package var dials: Bool
+    /// What the last ping has shown; nil while it does not run.
+    package var echo: LinkEcho?
 }
 
 /// Links that an administrator has paused: rows of table `meta`, which outlive the process.
@@ -64,7 +66,10 @@ extension LinkLoop {
     func markDown(_ peer: NodeID, _ why: String) {
         guard !connections.values.contains(where: { $0.peer == peer && $0.isUp }) else { return }
         var mark = marks[peer] ?? Mark(since: started)
-        if mark.isUp { mark = Mark(since: Clocks.wall()) }
+        if mark.isUp {
+            mark = Mark(since: Clocks.wall())
+            reports.lost(peer)
+        }
         mark.why = why
         marks[peer] = mark
     }
@@ -112,6 +117,7 @@ extension LinkLoop {
                     case .refused: .refused
                     }
                 standing.why = link.refusal
+                standing.echo = connections.values.first { $0.peer == peer && $0.isUp }?.echo
             }
             return standing
         }

@@ -72,7 +72,9 @@ package final class LinkLoop: @unchecked Sendable {
     var dialling: [NodeID: Dialling] = [:]
     /// What people are told of neighbours.
     var marks: [NodeID: Mark] = [:]
-    let started = Clocks.wall()
+    package let started = Clocks.wall()
+    /// What nodes have said of themselves.
+    var reports: ReportBook
     /// Why an administrator has paused them.
     var paused: [NodeID: String]
     /// Who was accepted and has not said yet who it is, by descriptor.
@@ -104,12 +106,13 @@ package final class LinkLoop: @unchecked Sendable {
         self.configuration = configuration
         self.store = store
         self.inbox = inbox
-        let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64, [NodeID: String])
+        let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64, [NodeID: String], ReportBook)
         do throws(StoreError) {
             known = try store.read { transaction throws(StoreError) in
                 (
                     try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
-                    try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction)
+                    try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction),
+                    try ReportBook(in: transaction)
                 )
             }
         } catch { throw FederationError(error.code.rawValue, error.detail, remedy: error.remedy) }
@@ -117,6 +120,7 @@ package final class LinkLoop: @unchecked Sendable {
             node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,
             peers: known.1, isRewound: known.2 != 0)
         paused = known.3
+        reports = known.4
         wakeUp = eventfd(0, CInt(EFD_NONBLOCK) | CInt(EFD_CLOEXEC))
         poll = epoll_create1(CInt(EPOLL_CLOEXEC))
         let topology = configuration.topology
@@ -205,6 +209,7 @@ package final class LinkLoop: @unchecked Sendable {
         }
         connections = [:]
         listener = nil
+        saveReports(all: true)
         for event in told.minuteEnded(at: now() + LogBudget.minute) { configuration.log(event) }
         finished.change { $0 = true }
     }
@@ -246,6 +251,7 @@ package final class LinkLoop: @unchecked Sendable {
     private func tick(_ now: Int64) {
         if now >= nextFlush {
             nextFlush = now + LinkLoop.flushMilliseconds
+            saveReports()
             store.writer.flush()
             for connection in Array(connections.values) { keepAlive(connection, now) }
         }
@@ -290,6 +296,7 @@ package final class LinkLoop: @unchecked Sendable {
             case .submit(let work, let tag): store.writer.submit([job(work, tag)])
             case .submitLazily(let work, let tag): store.writer.submitLazily(job(work, tag))
             case .pump(let number): if let connection = connection(number) { pump(connection) }
+            case .reported(let node, let report): heard(report, of: node)
             case .note(let code, let peer, let detail):
                 tell(Event(code: code, peer: peer, detail: detail))
             }

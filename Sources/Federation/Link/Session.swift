@@ -9,6 +9,8 @@ struct Session: Sendable {
     var incarnation: Incarnation?
     /// Of the protocol: the highest that both ends speak.
     var version: UInt16 = 1
+    /// That it speaks for others is said once.
+    var hasToldOfReports = false
 
     // Sending
     var sending: [StreamID: Sending] = [:]

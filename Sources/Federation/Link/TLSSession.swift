@@ -6,7 +6,11 @@ package final class TLSContext: @unchecked Sendable {
     fileprivate let handle: OpaquePointer
     package let rule: AcceptanceRule
     /// Seconds since 1970 at which the node's own certificate ends.
-    fileprivate let expires: Int64
+    package let expires: Int64
+    /// SHA-256 of its public key, in hex.
+    package let pin: String
+    /// Seconds since 1970 at which the authority of the node's own segment ends; 0: it is not known here.
+    package let authorityExpires: Int64
 
     /// - Parameter key: the PEM text of the link key. OpenSSL keeps a copy of its own.
     package init(
@@ -19,7 +23,13 @@ package final class TLSContext: @unchecked Sendable {
         }
         self.handle = handle
         self.rule = rule
-        expires = CertificateFacts(pem: certificate)?.notAfter ?? 0
+        let facts = CertificateFacts(pem: certificate)
+        expires = facts?.notAfter ?? 0
+        pin = facts?.pin ?? ""
+        let segment = rule.record(of: rule.node)?.segment
+        authorityExpires =
+            pins.anchors.first { $0.segment == segment }.flatMap { CertificateFacts(pem: $0.certificate) }?.notAfter
+            ?? 0
         for anchor in pins.anchors {
             let domain = try TrustDomain(segment: anchor.segment, federation: pins.federation)
             guard cs_context_add_anchor(handle, domain.description, anchor.certificate) == 1 else {

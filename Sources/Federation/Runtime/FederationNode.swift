@@ -60,6 +60,7 @@ package final class FederationNode: Sendable {
         let configuration = LinkLoop.Configuration(
             node: id, topology: topology, context: context, log: log)
         do {
+            try Draining.requireInService(store)
             let inbox = Inbox(
                 node: id, application: application(id, inForce, outbox), sender: outbox,
                 attempts: try FileAttempts(folder.attemptsFile),
@@ -105,7 +106,7 @@ package final class FederationNode: Sendable {
     }
 
     /// The node has its place in the topology, and may run.
-    static func require(_ id: NodeID, _ settings: NodeSettings, in topology: Topology) throws(FederationError) {
+    package static func require(_ id: NodeID, _ settings: NodeSettings, in topology: Topology) throws(FederationError) {
         guard let entry = topology.node(id) else {
             throw FederationError(
                 "not-in-topology", "node \(id) is not in the topology", remedy: "add it to nodes, or mend node.json")

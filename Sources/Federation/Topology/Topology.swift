@@ -20,6 +20,11 @@ package struct Topology: Sendable {
         package var host: String
         package var port: UInt16
         package var description: String { "\(host):\(port)" }
+
+        package init(host: String, port: UInt16) {
+            self.host = host
+            self.port = port
+        }
     }
 
     package struct Node: Sendable, Hashable {

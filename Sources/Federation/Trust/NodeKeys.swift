@@ -19,6 +19,8 @@ package struct NodeSettings: TrustRecord, Equatable {
     /// Ports on loopback of the operators' and the channels' listener; absent: 7411 and 7412, 0: any that is free.
     package var operatorsPort: UInt16?
     package var publicPort: UInt16?
+    /// Port on loopback of `/metrics`; absent: 7413, 0: any that is free.
+    package var metricsPort: UInt16?
     /// The topology, when it is not `topology.json` in the node's folder.
     package var topology: String?
 
@@ -29,6 +31,7 @@ package struct NodeSettings: TrustRecord, Equatable {
         if anyPorts {
             operatorsPort = 0
             publicPort = 0
+            metricsPort = 0
         }
     }
 }

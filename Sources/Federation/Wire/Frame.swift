@@ -19,6 +19,8 @@ package enum FrameKind: UInt8, Sendable, Hashable {
     case flush = 11
     case entry = 12
     case cursor = 13
+    /// How a node is, on its way to the centre. Only to who speaks version 2.
+    case report = 14
 }
 
 package enum FrameFlags {

@@ -25,8 +25,10 @@ package struct Hello: Sendable, Hashable {
         package var to: Incarnation?
     }
 
-    /// 2: receipts carry a tally.
+    /// 2: receipts carry a tally, nodes report how they are.
     package static let protocolVersion: UInt16 = 2
+    /// From here on a peer knows frames of kind `report`.
+    package static let reportsVersion: UInt16 = 2
     package static let lowestVersion: UInt16 = 1
 
     package var lowest = Hello.lowestVersion

@@ -6,11 +6,11 @@ enum Commands {
     typealias Operand = CommandSpec.Operand
     typealias Option = CommandSpec.Option
 
-    private static let directory = Operand(name: "DIR", help: "the node's folder")
+    static let directory = Operand(name: "DIR", help: "the node's folder")
 
     private static let appeal = Operand(name: "ID", help: "the appeal: its id, or its number")
     private static let quarantined = Operand(name: "N", help: "its number in quarantine list")
-    private static let neighbour = Operand(name: "PEER", help: "the neighbour's name in the topology")
+    static let neighbour = Operand(name: "PEER", help: "the neighbour's name in the topology")
     private static let reason = Option(name: "reason", value: "TEXT", help: "why; it is kept")
     private static let claim = Option(name: "claim", value: "N", help: "the number of your claim")
     private static let desk = [
@@ -20,7 +20,9 @@ enum Commands {
         CommandSpec.json,
     ]
 
-    static let specs: [CommandSpec] = [
+    static let specs = listed + operations
+
+    private static let listed: [CommandSpec] = [
         CommandSpec(
             path: ["authority", "init"], summary: "make a segment's certificate authority",
             operands: [Operand(name: "DIR", help: "its folder, which is made")],
@@ -49,7 +51,8 @@ enum Commands {
                 Option(name: "segment", value: "SEGMENT", help: "its segment"),
                 Option(name: "federation", value: "NAME", help: "the federation"),
                 Option(
-                    name: "any-ports", help: "listen for operators and channels on any free port, not 7411 and 7412"),
+                    name: "any-ports",
+                    help: "listen for operators, channels and metrics on any free port, not 7411 to 7413"),
                 Option(name: "answer", value: "FILE", help: "install what the authority answered"),
                 Option(name: "new-incarnation", help: "the way out of node-rewound: go on as a new life of the store"),
                 Option(name: "reason", value: "TEXT", help: "why, with --new-incarnation; it is kept"),
@@ -207,12 +210,31 @@ enum Commands {
                 Option(name: "personal", help: "plant personal data, of nobody, in 18 of 100"), CommandSpec.json,
             ]),
         CommandSpec(
+            path: ["generate", "stock"],
+            summary:
+                "fill the store of a stopped centre with closed and waiting appeals, for measuring, and count them",
+            operands: [directory],
+            options: [
+                Option(name: "closed", value: "N", help: "closed appeals of the past; 2000000 unless told"),
+                Option(name: "queued", value: "N", help: "appeals that wait since now; 100000 unless told"),
+                Option(name: "seed", value: "N", help: "what they are drawn from; 1 unless told"), CommandSpec.json,
+            ]),
+        CommandSpec(
             path: ["demo"], summary: "run a small federation on this machine, break it, and count",
             options: [
                 Option(
                     name: "nodes", value: "N",
                     help: "10 unless told; 103: the centre, 89 subjects and 13 competence centres, each a process"),
                 Option(name: "appeals", value: "N", help: "how many; 5000 unless told"),
+                Option(
+                    name: "load", value: "LOAD",
+                    help: "burst: 800 appeals within 10 s; day: 30000 as in a day, within 10 minutes; nothing is broken"
+                ),
+                Option(
+                    name: "previous", value: "EKC",
+                    help:
+                        "another release's binary: every node begins with it, and is changed to this one under load, and back"
+                ),
                 Option(name: "seed", value: "N", help: "what the appeals are drawn from; 1 unless told"),
                 Option(name: "entries", value: "N", help: "knowledge entries; 2000 unless told, 30000 with 103 nodes"),
                 Option(
@@ -285,8 +307,11 @@ enum Commands {
         case ["quarantine", "release"], ["quarantine", "return"]: return try QuarantineCommands.decide(command)
         case ["generate", "knowledge"]: return try KnowledgeCommands.generate(command)
         case ["generate", "appeals"]: return try KnowledgeCommands.generateAppeals(command)
+        case ["generate", "stock"]: return try StoreCommands.generateStock(command)
         case ["demo"]: return try Demo.run(command)
-        default: throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
+        default:
+            if let exit = try operate(command) { return exit }
+            throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
         }
     }
 }

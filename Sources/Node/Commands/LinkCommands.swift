@@ -24,6 +24,23 @@ enum LinkCommands {
                     AdminAPI.Links.self, "POST", "/api/v1/links/\(HTTPClient.segment(command.operands[1]))/resume"))
     }
 
+    /// Exit code 1 unless the link runs and answers.
+    static func test(_ command: ParsedCommand) throws -> Int32 {
+        let test = try client(command).exchange(
+            FederationNode.LinkTest.self, "POST", "/api/v1/links/\(HTTPClient.segment(command.operands[1]))/test")
+        Output.print(command, test, words(test, directory: command.operands[0]))
+        return test.isGood ? 0 : 1
+    }
+
+    private static func words(_ test: FederationNode.LinkTest, directory: String) -> String {
+        var lines = ["\(test.peer): \(test.state)"]
+        if let trip = test.roundTripMicroseconds {
+            let skew = test.skewMilliseconds.map { ", its clock is \(abs($0)) ms \($0 < 0 ? "behind" : "ahead")" } ?? ""
+            lines[0] += ", there and back in \(Double(trip / 10) / 100) ms\(skew)"
+        }
+        return (lines + CheckWords.lines(test.steps, directory: directory)).joined(separator: "\n")
+    }
+
     private static func client(_ command: ParsedCommand) -> HTTPClient { NodeCommands.client(command.operands[0]) }
 
     private static func tell(_ command: ParsedCommand, _ all: AdminAPI.Links) -> Int32 {

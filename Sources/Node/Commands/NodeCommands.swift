@@ -16,6 +16,9 @@ enum NodeCommands {
             lines.append("this store is behind what a peer has seen; stop the node, find out why, then:")
             lines.append("  ekc node init \(command.operands[0]) --new-incarnation --reason \"…\"")
         }
+        if let since = status.drainingSince {
+            lines.append("draining since \(since): it takes nothing new; ekc node drain \(command.operands[0]) --undo")
+        }
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
         if status.quarantined > 0 {

@@ -39,6 +39,8 @@ enum NodeService {
         /// Ports of the operators' and the channels' listener, on loopback.
         var operators: UInt16?
         var channels: UInt16?
+        /// Of `/metrics`, on loopback.
+        var metrics: UInt16?
     }
 }
 
@@ -49,8 +51,10 @@ final class RunningNode {
     private let admin: HTTPServer
     private let operators: HTTPServer
     private let channels: HTTPServer?
+    private let metrics: HTTPServer
     private let events: DeskEvents
     private let clock: DeskClock
+    private let reporter: NodeReporter
 
     /// Opens the node's folder, binds what it listens on and starts its links.
     init(_ folder: NodeFolder) throws {
@@ -68,7 +72,9 @@ final class RunningNode {
         // Administrators hand in whole files, so that they are taken whole or not at all.
         var limits = HTTPLimits()
         limits.body = 64 << 20
-        admin = try HTTPServer(.unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node).routes.handle)
+        reporter = NodeReporter(node)
+        admin = try HTTPServer(
+            .unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node, reporter).routes.handle)
         try node.store.write(.essential) { transaction in
             try desk.stepNumbers(in: transaction)
             try desk.renewClaims(in: transaction)
@@ -87,19 +93,24 @@ final class RunningNode {
                 .tcp(host: "127.0.0.1", port: node.settings.publicPort ?? 7412),
                 handler: PublicAPI(door: door).routes.handle)
             : nil
+        metrics = try HTTPServer(
+            .tcp(host: "127.0.0.1", port: node.settings.metricsPort ?? 7413),
+            handler: MetricsAPI(node: node, reporter: reporter).routes.handle)
         clock = DeskClock(node, desk)
         node.start()
         ready = NodeService.Ready(
             node: node.id.text, link: node.links.port, admin: folder.adminSocket, operators: operators.port,
-            channels: channels?.port)
+            channels: channels?.port, metrics: metrics.port)
     }
 
     /// Answers what is under way, says good-bye to peers, and lets go of the folder.
     func stop() {
         events.stop()
+        metrics.stop()
         channels?.stop()
         operators.stop()
         clock.stop()
+        reporter.stop()
         admin.stop()
         node.stop()
     }

@@ -28,4 +28,36 @@ enum StoreCommands {
         Output.print(command, facts, lines.joined(separator: "\n"))
         return 0
     }
+
+    static func generateStock(_ command: ParsedCommand) throws -> Int32 {
+        let closed = try command.number("closed", 0...10_000_000, otherwise: 2_000_000)
+        let queued = try command.number("queued", 0...10_000_000, otherwise: 100_000)
+        let stock = try SampleStock(
+            NodeFolder(command.operands[0]), seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)))
+        defer { stock.close() }
+        let before = try stock.count()
+        let step = max(1000, (closed + queued) / 20)
+        var told = 0
+        try stock.make(closed: closed, queued: queued) { made in
+            guard made - told >= step else { return }
+            told = made
+            Output.error("\(made) of \(closed + queued) appeals")
+        }
+        let after = try stock.count()
+        Output.print(
+            command, after,
+            "closed \(after.closed), waiting \(after.queued), otherwise \(after.otherwise); in the queue \(after.inQueue), "
+                + "numbers \(after.numbers), events \(after.events)")
+        var expected = before
+        expected.closed += closed
+        expected.queued += queued
+        expected.inQueue += queued
+        expected.numbers += closed + queued
+        expected.events += 4 * closed + queued
+        guard after == expected else {
+            throw FederationError(
+                "not-accounted-for", "it should be \(expected), and is \(after)", remedy: "report this as a fault")
+        }
+        return 0
+    }
 }

@@ -10,16 +10,27 @@ extension Demo {
         if command.flags.contains("recount") { return try recount(command) }
         StopSignals.block()
         let nodes = try command.number("nodes", 1...1000, otherwise: 10)
-        let options = Options(
+        let load = command.values["load"].flatMap(SampleArrivals.Load.init)
+        guard (command.values["load"] == nil) == (load == nil) else {
+            throw UsageError(message: "--load is burst or day", remedy: "name one of the two")
+        }
+        guard let scheme = DemoScheme.of(nodes) else {
+            throw UsageError(message: "--nodes is 10 or 103", remedy: "name one of the two")
+        }
+        var options = Options(
             nodes: nodes,
-            appeals: try command.number("appeals", 10...1_000_000, otherwise: 5000),
+            appeals: try command.number("appeals", 10...1_000_000, otherwise: load?.count ?? 5000),
             entries: try command.number(
-                "entries", 1...SampleKnowledge.most, otherwise: DemoScheme.of(nodes)?.entries ?? 0),
+                "entries", 1...SampleKnowledge.most, otherwise: scheme.entries),
+            load: load,
+            previous: command.values["previous"],
             seed: UInt64(try command.number("seed", 0...Int.max, otherwise: 1)),
-            directory: try folder(command),
+            directory: command.values["directory"] ?? "/tmp",
             // What somebody has named is not the demo's to delete.
             isKept: command.flags.contains("keep") || command.values["directory"] != nil,
             isServed: command.flags.contains("serve"))
+        try require(options, scheme)
+        options.directory = try folder(command)
         var demo = try Demo(options)
         do {
             let ledger = try demo.play()
@@ -32,6 +43,17 @@ extension Demo {
             demo.end(isKept: options.isKept || !StopSignals.haveCome)
             throw cause
         }
+    }
+
+    private static func require(_ options: Options, _ scheme: DemoScheme) throws {
+        let desks = try read(scheme.file(port: 0)).tenancies.count { $0.open }
+        let needs = DemoNeeds(
+            nodes: options.nodes, desks: desks, entries: options.entries, appeals: options.appeals)
+        // A new folder is made in one that exists.
+        let place = options.directory
+        let parent = Files.exists(place) ? place : String(place[..<(place.lastIndex(of: "/") ?? place.startIndex)])
+        let directory = parent.isEmpty ? place.hasPrefix("/") ? "/" : "." : parent
+        try needs.require(DemoNeeds.machine(directory), in: directory)
     }
 
     /// That somebody wants it to stop, or that a node has died, comes before what followed from it.
@@ -93,7 +115,8 @@ extension Demo {
         try Files.write(Output.encode(endpoints), to: options.directory + "/endpoints.json")
         Output.error(
             "\nserving from \(options.directory) until Ctrl-C; endpoints.json there says where, tokens are the .token files, "
-                + "for curl -H @FILE")
+                + "for curl -H @FILE\nevery node in one screen: ekc federation status "
+                + "\(node(Demo.centre).folder.path) --watch")
         for name in nodes.keys.sorted() {
             guard let endpoint = endpoints[name] else { continue }
             Output.error(

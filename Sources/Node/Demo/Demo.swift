@@ -33,15 +33,24 @@ struct Demo {
         var nodesConverged = 0
         var kills = 0
         var cuts = 0
+        /// Nodes that went on with another release.
+        var changes = 0
         /// Envelopes kept by the killed node, the smaller of two kills.
         var inFlightAtKill: UInt64 = 0
         var seconds = 0.0
+        /// Of a load: milliseconds until an appeal was accepted, of 99 in 100, and of the slowest.
+        var acceptedWithinP99: Int?
+        var acceptedWithinMost: Int?
     }
 
     struct Options {
         var nodes: Int
         var appeals: Int
         var entries: Int
+        /// Appeals come at the instants of a load, and nothing is broken.
+        var load: SampleArrivals.Load?
+        /// The binary of the release before: every node begins with it, and is changed to this one under load, and back.
+        var previous: String?
         var seed: UInt64
         var directory: String
         /// The folder stays, whatever happens.
@@ -73,10 +82,12 @@ struct Demo {
             uniqueKeysWithValues: topology.nodes.map {
                 ($0.id.text, DemoProcess(NodeFolder(options.directory + "/" + $0.id.text)))
             })
-        robots = DemoRobots(directory: options.directory, seed: options.seed)
+        if let previous = options.previous { for node in nodes.values { node.program = previous } }
+        robots = DemoRobots(
+            directory: options.directory, seed: options.seed, desks: topology.tenancies.count { $0.open })
     }
 
-    private static func read(_ file: [UInt8]) throws(FederationError) -> Topology {
+    static func read(_ file: [UInt8]) throws(FederationError) -> Topology {
         do throws(TopologyFaults) { return try Topology.read(file) } catch {
             throw FederationError("topology-invalid", "\(error.faults)", remedy: "build ekc again")
         }
@@ -108,23 +119,33 @@ struct Demo {
         let relay = try DemoRelay(to: port)
         self.relay = relay
         var ports = nodes.mapValues { _ in port }
-        ports["subject-77"] = relay.port
+        for name in scheme.behindTheLine { ports[name] = relay.port }
         for (name, port) in ports.sorted(by: { $0.key < $1.key }) where name != "centre" {
             try writeTopology(name, port: port)
             try start(name)
         }
-        try wait("links") { try links() == nodes.count - 1 }
+        if options.previous == nil { try wait("links") { try links() == nodes.count - 1 } }
         try oneMessage(relay)
         try publish()
         try work()
-        try breakThings(relay, ports)
+        if let previous = options.previous {
+            try change(from: previous)
+        } else if options.load == nil {
+            try breakThings(relay, ports)
+        }
+        try allAccepted()
         progress("everything drains")
-        try wait("the queues") { try drained() }
+        try wait("the queues") { isQuiet(try stores()) }
         robots.stop()
-        try wait("the receipts") { try drained() }
         record.seconds = Double((Clocks.monotonicMicroseconds() - begun) / 1000) / 1000
+        progress("every store is read")
+        var last: DemoLedger?
+        try wait("the receipts") {
+            last = try drained()
+            return last != nil
+        }
         try record.write(to: options.directory)
-        return try ledger()
+        return try last ?? ledger()
     }
 
     private func start(_ name: String) throws {
@@ -181,8 +202,17 @@ struct Demo {
         for index in 0..<4 { try add("first-\(index)", to: "centre", "/api/v1/operators", line: "1") }
         progress("\(Demo.channels.count) channels hand in \(options.appeals) appeals; people work both lines")
         let sample = try SampleAppeals(seed: options.seed, subjects: topology.subjects)
+        let arrivals = try options.load.map { load throws(FederationError) in
+            try SampleArrivals(load, count: options.appeals)
+        }
+        if let load = options.load {
+            let peak = arrivals.map { " (\(Int($0.peak * 100)) in 100 in the busiest hour)" } ?? ""
+            progress("they come within \(Int(load.seconds)) s" + (load == .day ? ", as a day's\(peak)" : ""))
+        }
         for (index, kind) in Demo.channels.enumerated() {
-            robots.channel(index, of: Demo.channels.count, kind: kind, appeals: options.appeals, sample: sample)
+            robots.channel(
+                index, of: Demo.channels.count, kind: kind, appeals: options.appeals, sample: sample,
+                arrivals: arrivals)
         }
         for index in 0..<4 { robots.desk("first-\(index)", at: "centre", DemoDesks.first) }
         for tenancy in topology.tenancies where tenancy.open { try openDesk(of: tenancy) }
@@ -215,7 +245,7 @@ struct Demo {
         // So many envelopes must be under way when a node is killed.
         let target = UInt64(min(100, max(1, options.appeals / 50)))
         try wait("a tenth") { accepted() >= options.appeals / 10 }
-        progress("\(accepted()) accepted; the line of subject-77 is cut: what is for it waits at the centre")
+        progress("\(accepted()) accepted; \(cutLines): what comes for them waits at the centre")
         relay.cut()
         record.cuts += 1
         // More than is wanted: the second line must still have so many to answer when its own line is cut.
@@ -234,8 +264,30 @@ struct Demo {
         try pause(seconds: 1)
         relay.mend()
         try start("subject-77")
+    }
+
+    /// One node at a time is stopped and goes on with the other release: to this one, back, and to this one again.
+    private mutating func change(from previous: String) throws {
+        let legs = [(DemoProcess.own, "this release"), (previous, "the one before"), (DemoProcess.own, "this release")]
+        for (leg, (program, name)) in legs.enumerated() {
+            try wait("appeals") { [robots] in
+                robots.state.changeQuietly { $0.accepted } >= options.appeals * (1 + 3 * leg) / 10
+            }
+            progress("one node after the other goes on with \(name)")
+            for place in nodes.keys.sorted() {
+                robots.moved(place, nil)
+                node(place).stop()
+                node(place).program = program
+                try start(place)
+                record.changes += 1
+            }
+        }
+    }
+
+    private mutating func allAccepted() throws {
+        let accepted = { [robots] in robots.state.changeQuietly { $0.accepted } }
         var told = 0
-        try wait("all appeals", seconds: 600) {
+        try wait("all appeals", seconds: 1200) {
             let now = accepted()
             if now / 1000 != told / 1000 { progress("\(now) accepted") }
             told = now
@@ -244,15 +296,26 @@ struct Demo {
         if let fault = robots.state.changeQuietly({ $0.faults.first }) {
             throw FederationError("demo-robot-failed", fault, remedy: "see the nodes' logs in \(options.directory)")
         }
+        record.waits = robots.state.changeQuietly { $0.waits.sorted() }
     }
 
     /// Waits until a node keeps so many envelopes; not for ever, for there may be no more to come.
     private func waitForKept(_ name: String, _ target: UInt64) throws {
         let deadline = Clocks.monotonicMicroseconds() + 20_000_000
-        while try node(name).readStore().kept < target, Clocks.monotonicMicroseconds() < deadline {
+        var (last, since) = (UInt64(0), Clocks.monotonicMicroseconds())
+        while Clocks.monotonicMicroseconds() < deadline {
+            let kept = try node(name).readStore().kept
+            if kept != last { (last, since) = (kept, Clocks.monotonicMicroseconds()) }
+            let isOver = robots.state.changeQuietly { $0.accepted } == options.appeals
+            if kept >= target || isOver && Clocks.monotonicMicroseconds() > since + 2_000_000 { return }
             try checkNodes()
             usleep(20_000)
         }
+    }
+
+    private var cutLines: String {
+        let names = scheme.behindTheLine
+        return names.count == 1 ? "the line of \(names[0]) is cut" : "the lines of \(names.count) nodes are cut"
     }
 
     private func add(

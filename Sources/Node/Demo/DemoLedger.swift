@@ -65,8 +65,13 @@ struct DemoLedger {
     mutating func compare(with record: DemoRecord, _ stores: [String: DemoStore]) {
         figures.kills = record.kills
         figures.cuts = record.cuts
+        figures.changes = record.changes
         figures.inFlightAtKill = record.inFlightAtKill ?? 0
         figures.seconds = record.seconds
+        if let waits = record.waits, let most = waits.last {
+            figures.acceptedWithinP99 = waits[(waits.count - 1) * 99 / 100]
+            figures.acceptedWithinMost = most
+        }
         var found: [String] = []
         if figures.submitted != record.appeals {
             found.append("\(record.appeals) appeals were asked for, \(figures.submitted) accepted")

@@ -7,8 +7,12 @@ import Glibc
 /// One node of the demo: a process of this same binary, started, killed and started again.
 final class DemoProcess {
     let folder: NodeFolder
+    /// The binary that it runs: this one, or another release's.
+    var program = DemoProcess.own
     private var pid: pid_t = 0
     private(set) var ready: NodeService.Ready?
+
+    static let own = "/proc/self/exe"
 
     init(_ folder: NodeFolder) { self.folder = folder }
 
@@ -25,10 +29,10 @@ final class DemoProcess {
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         posix_spawn_file_actions_addopen(
             &actions, STDERR_FILENO, folder.path + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o640)
-        let words = ["/proc/self/exe", "node", "run", folder.path, "--with-parent"]
+        let words = [program, "node", "run", folder.path, "--with-parent"]
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
-        let status = posix_spawn(&pid, "/proc/self/exe", &actions, nil, &arguments, environ)
+        let status = posix_spawn(&pid, program, &actions, nil, &arguments, environ)
         close(ends[1])
         defer { close(ends[0]) }
         guard status == 0 else { throw failed(String(cString: strerror(status))) }

@@ -13,9 +13,13 @@ struct DemoRecord: Codable {
     var channels: Int
     var kills = 0
     var cuts = 0
+    /// Nodes that went on with another release.
+    var changes = 0
     /// Envelopes kept by the killed node, the smaller of two kills.
     var inFlightAtKill: UInt64?
     var seconds = 0.0
+    /// Of a load: milliseconds until each appeal was accepted, the fastest first.
+    var waits: [Int]?
     /// When the home of PFR 50 moved, ISO 8601.
     var movedOn: String?
 

@@ -10,16 +10,22 @@ final class DemoRobots: Sendable {
         /// Ports by node; a node that is down answers nobody, and its robots ask again.
         var ports: [String: NodeService.Ready] = [:]
         var accepted = 0
+        /// Milliseconds from the instant at which an appeal should come to its acceptance.
+        var waits: [Int] = []
         var running = 0
         var isOver = false
         var faults: [String] = []
     }
 
+    /// Who has nothing to do asks again so much later: all together a thousand times a second at the most.
+    private let idleMicroseconds: UInt32
+
     let state = Monitor(State())
     private let directory: String
     private let seed: UInt64
 
-    init(directory: String, seed: UInt64) {
+    init(directory: String, seed: UInt64, desks: Int) {
+        idleMicroseconds = UInt32(max(30, desks) * 1000)
         self.directory = directory
         self.seed = seed
     }
@@ -36,8 +42,10 @@ final class DemoRobots: Sendable {
     /// Hands in appeals until all are accepted. Each is written to the channel's own journal, synced, before it is sent
     /// (`sent KEY`) and when it is accepted (`accepted KEY ID`).
     func channel(
-        _ index: Int, of channels: Int, kind: AppealRecord.Channel, appeals: Int, sample: SampleAppeals
+        _ index: Int, of channels: Int, kind: AppealRecord.Channel, appeals: Int, sample: SampleAppeals,
+        arrivals: SampleArrivals?
     ) {
+        let begun = Clocks.monotonicMicroseconds()
         run("channel-\(index)") { [self] in
             let journal = clinux_open(
                 directory + "/channel-\(index).journal", O_WRONLY | O_CREAT | O_APPEND | O_DSYNC | O_CLOEXEC, 0o600)
@@ -45,6 +53,10 @@ final class DemoRobots: Sendable {
             let headers = [token("channel-\(index)")]
             for number in stride(from: index, to: appeals, by: channels) {
                 let key = key()
+                let due = arrivals.map { begun + Int64($0.instant(number) * 1_000_000) }
+                while let due, Clocks.monotonicMicroseconds() < due, !state.changeQuietly({ $0.isOver }) {
+                    usleep(UInt32(min(100_000, max(1, due - Clocks.monotonicMicroseconds()))))
+                }
                 note("sent \(key)\n", in: journal)
                 let body = Output.encode(sample.submission(number, channel: kind))
                 while true {
@@ -56,7 +68,11 @@ final class DemoRobots: Sendable {
                         let accepted = try? JSONDecoder().decode(PublicAPI.Accepted.self, from: Data(answer.body))
                     {
                         note("accepted \(key) \(accepted.id)\n", in: journal)
-                        state.change { $0.accepted += 1 }
+                        let wait = Int((Clocks.monotonicMicroseconds() - (due ?? 0)) / 1000)
+                        state.change {
+                            $0.accepted += 1
+                            if due != nil { $0.waits.append(wait) }
+                        }
                         break
                     }
                     if let answer, answer.status < 500 {
@@ -76,7 +92,7 @@ final class DemoRobots: Sendable {
             let headers = [token(name)]
             while !state.changeQuietly({ $0.isOver }) {
                 guard let claimed = act(node, headers, "/api/v1/queue/claim", OperatorAPI.Act()) else {
-                    usleep(30_000)
+                    usleep(idleMicroseconds)
                     continue
                 }
                 for (verb, act) in work(claimed) {

@@ -1,5 +1,5 @@
 import Federation
-import Foundation
+import FoundationEssentials
 import SampleData
 
 /// Which federation the demo runs, as a topology file, and as the newer one by which a home moves.
@@ -7,18 +7,23 @@ struct DemoScheme {
     let text: String
     /// Entries of knowledge that are published unless told otherwise.
     let entries: Int
+    /// Nodes whose lines are cut together. Subject 77 is one of them.
+    let behindTheLine: [String]
 
     /// The scheme with so many nodes.
     /// - Parameter count: 10, or 103: the country, as planned in 2022, all of it live.
     static func of(_ count: Int) -> DemoScheme? {
         switch count {
-        case 10: DemoScheme(text: String(decoding: SampleData.demoTopology, as: UTF8.self), entries: 2000)
+        case 10:
+            DemoScheme(
+                text: String(decoding: SampleData.demoTopology, as: UTF8.self), entries: 2000,
+                behindTheLine: ["subject-77"])
         case 103:
             DemoScheme(
                 text: String(decoding: SampleData.federationTopology, as: UTF8.self)
                     .replacing(#""state": "planned", "addresses": []"#, with: listening, maxReplacements: 1)
                     .replacing(#""state": "planned""#, with: #""state": "live""#),
-                entries: 30_000)
+                entries: 30_000, behindTheLine: ["subject-77"] + (20...49).map { "subject-\($0)" })
         default: nil
         }
     }

@@ -12,6 +12,8 @@ struct DemoStore {
     var keptFor: [String: UInt64] = [:]
     /// The number of the last knowledge entry that was published or applied here, by the life of the centre.
     var knowledge: [[UInt8]: UInt64] = [:]
+    /// Appeals in queues and in hands here.
+    var unfinished = 0
     /// The number of the last event: while it stays, no appeal has moved.
     var lastEvent: UInt64 = 0
 
@@ -53,6 +55,7 @@ struct DemoStore {
         life = try transaction.get(.meta, MetaKey.incarnation) ?? []
         applied = try transaction.number(MetaKey.probes)
         lastEvent = try Events.last(in: transaction)
+        unfinished = try transaction.count(.queue) + transaction.count(.claims)
         for stream in try Sessions.streams(in: transaction) {
             if stream.id.destination == .everyone {
                 var life = ByteWriter(capacity: 16)

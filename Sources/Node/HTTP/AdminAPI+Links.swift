@@ -52,6 +52,10 @@ extension AdminAPI {
         return links(of: node)
     }
 
+    static func test(_ request: HTTPRequest, _ node: FederationNode) throws -> FederationNode.LinkTest {
+        try node.testLink(try peer(request, node))
+    }
+
     private static func peer(_ request: HTTPRequest, _ node: FederationNode) throws(Problem) -> NodeID {
         let text = request.parameters["peer"] ?? ""
         guard let peer = NodeID(text), node.topology.areLinked(node.id, peer) else {

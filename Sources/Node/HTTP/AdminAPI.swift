@@ -5,10 +5,14 @@ import Glibc
 
 /// The admin socket: for root and the node's own user, by the kernel's word.
 struct AdminAPI {
-    private let node: FederationNode
+    let node: FederationNode
+    let reporter: NodeReporter
     private let backups = BackupDesk()
 
-    init(_ node: FederationNode) { self.node = node }
+    init(_ node: FederationNode, _ reporter: NodeReporter) {
+        self.node = node
+        self.reporter = reporter
+    }
 
     struct Status: Codable {
         struct Link: Codable {
@@ -19,6 +23,8 @@ struct AdminAPI {
         var node: String
         /// `ready`, or `node-rewound`: an administrator must look.
         var state: String
+        /// Since when it takes nothing new, RFC 3339.
+        var drainingSince: String?
         var incarnation: String
         var federation: String
         var segment: String
@@ -101,6 +107,7 @@ struct AdminAPI {
         var routes = HTTPRoutes()
         let node = node
         routes.health(of: node)
+        operations(&routes)
         admitted(&routes, "GET", "/api/v1/node") { _ in .json(try AdminAPI.status(of: node)) }
         admitted(&routes, "POST", "/api/v1/probes") { .json(try AdminAPI.sendProbes($0, node)) }
         admitted(&routes, "GET", "/api/v1/probes/{destination}") { request in
@@ -171,11 +178,6 @@ struct AdminAPI {
                 .json(try AdminAPI.decide(decision, $0, node))
             }
         }
-        admitted(&routes, "GET", "/api/v1/links") { _ in .json(AdminAPI.links(of: node)) }
-        admitted(&routes, "POST", "/api/v1/links/{peer}/pause") { .json(try AdminAPI.pause($0, node)) }
-        admitted(&routes, "POST", "/api/v1/links/{peer}/resume") { .json(try AdminAPI.resume($0, node)) }
-        admitted(&routes, "GET", "/api/v1/outbox") { _ in .json(try AdminAPI.outbox(of: node)) }
-        admitted(&routes, "GET", "/api/v1/store") { _ in .json(try AdminAPI.storeFacts(of: node)) }
         let backups = backups
         admitted(&routes, "POST", "/api/v1/backups") { request in
             let order = try JSONBody.decode(BackupOrder.self, from: request.body)
@@ -259,7 +261,7 @@ struct AdminAPI {
     }
 
     /// A route for root and the user that runs the node, and nobody else.
-    private func admitted(
+    func admitted(
         _ routes: inout HTTPRoutes, _ method: String, _ pattern: String,
         _ body: @escaping @Sendable (HTTPRequest) throws -> HTTPResponse
     ) {
@@ -325,15 +327,16 @@ struct AdminAPI {
         where ![node.id, .everyone].contains(stream.destination) && row.last > row.base {
             waiting[stream.destination.text, default: 0] += row.last - row.base
         }
-        let probes = try node.store.read { transaction throws(StoreError) in
-            try transaction.number(MetaKey.probes)
+        let (probes, draining) = try node.store.read { transaction throws(StoreError) in
+            (try transaction.number(MetaKey.probes), try Draining.since(in: transaction))
         }
         let here = rows.filter { $0.key.destination == node.id }.values
         func held(_ isHere: Bool) -> UInt64 {
             rows.reduce(0) { ($1.key.destination == node.id) == isHere ? $0 + UInt64($1.value.held) : $0 }
         }
         return Status(
-            node: node.id.text, state: rewound ? "node-rewound" : "ready", incarnation: node.store.incarnation.text,
+            node: node.id.text, state: rewound ? "node-rewound" : "ready", drainingSince: draining?.rfc3339,
+            incarnation: node.store.incarnation.text,
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,

@@ -18,8 +18,10 @@ extension Problem {
                 case .conflict: 409
                 case .tooLarge: 413
                 case .keyReused: 422
+                case .unavailable: 503
                 }
-            self.init(status, error.code, error.detail, remedy: error.remedy)
+            self.init(
+                status, error.code, error.detail, remedy: error.remedy, retryAfter: status == 503 ? 60 : nil)
         case let error as FederationError: self.init(error, status: 409)
         default:
             // The words of a store's error name tables and files, never what is in them.

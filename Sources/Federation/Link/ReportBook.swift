@@ -1,0 +1,91 @@
+/// What nodes have said of themselves, and when it was heard: the newest of each. A value; the clock is given.
+///
+/// Rows `report/<node>` of table `meta`: version u8 = 1 · heard i64 · stuck since i64 (0: no) · the report. They are written once
+/// a minute, and when a link ends, so that a centre that was started again still knows what it last knew.
+package struct ReportBook: Sendable {
+    package struct Entry: Sendable, Hashable {
+        package var report: NodeReport
+        /// By the clock of who keeps the book.
+        package var heard: Timestamp
+        /// Since when its knowledge is behind and does not grow.
+        package var stuckSince: Timestamp?
+    }
+
+    static let saveMilliseconds: Int64 = 60_000
+    package private(set) var entries: [NodeID: Entry] = [:]
+    private var saved: [NodeID: Timestamp] = [:]
+    private var urgent: Set<NodeID> = []
+
+    package init() {}
+
+    /// - Parameter published: how much knowledge there is.
+    package mutating func heard(_ node: NodeID, _ report: NodeReport, at now: Timestamp, published: UInt64) {
+        var entry = Entry(report: report, heard: now)
+        if report.knowledge < published {
+            let before = entries[node]
+            entry.stuckSince = before?.report.knowledge == report.knowledge ? before?.stuckSince ?? now : now
+        }
+        entries[node] = entry
+    }
+
+    /// Its link has ended: nothing newer may come for long.
+    mutating func lost(_ node: NodeID) { urgent.insert(node) }
+
+    /// The entries that are to be written now.
+    mutating func due(at now: Timestamp, all: Bool = false) -> [NodeID: Entry] {
+        let due = entries.filter { node, entry in
+            guard let written = saved[node] else { return true }
+            let isOld = now.milliseconds - written.milliseconds >= ReportBook.saveMilliseconds
+            return written < entry.heard && (all || isOld || urgent.contains(node))
+        }
+        for node in due.keys { saved[node] = now }
+        urgent = []
+        return due
+    }
+}
+
+extension ReportBook {
+    private static let prefix = Array("report/".utf8)
+
+    static func write(
+        _ entries: [NodeID: Entry], in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        for (node, entry) in entries {
+            var writer = ByteWriter(capacity: 240)
+            writer.append(UInt8(1))
+            writer.append(entry.heard.milliseconds)
+            writer.append(entry.stuckSince?.milliseconds ?? 0)
+            entry.report.append(to: &writer)
+            try transaction.put(.meta, prefix + Array(node.text.utf8), writer.bytes)
+        }
+    }
+
+    /// What cannot be read any more is as if it had never been heard: it is said anew within seconds.
+    init<Transaction: Readable & ~Copyable>(in transaction: borrowing Transaction) throws(StoreError) {
+        self.init()
+        var found: [(key: [UInt8], value: [UInt8])] = []
+        try transaction.scan(.meta, from: ReportBook.prefix) { key, value in
+            let key = Array(key)
+            guard key.starts(with: ReportBook.prefix) else { return false }
+            found.append((key, Array(value)))
+            return true
+        }
+        for (key, value) in found {
+            guard let node = NodeID(String(decoding: key[ReportBook.prefix.count...], as: UTF8.self)),
+                let entry = try? Entry(decoding: value)
+            else { continue }
+            entries[node] = entry
+            saved[node] = entry.heard
+        }
+    }
+}
+
+extension ReportBook.Entry {
+    fileprivate init(decoding bytes: [UInt8]) throws(WireError) {
+        var reader = ByteReader(bytes)
+        guard try reader.number(UInt8.self) == 1 else { throw .invalid(at: 0) }
+        heard = try reader.instant()
+        stuckSince = try reader.instantIfAny()
+        report = try NodeReport(from: &reader)
+    }
+}

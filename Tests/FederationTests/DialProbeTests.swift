@@ -1,0 +1,152 @@
+import CLinux
+import FederationTestKit
+import Glibc
+import Testing
+
+@testable import Federation
+
+/// Each way in which a link does not come up is found at its own step, with a remedy.
+@Suite("Dialling step by step", .serialized)
+struct DialProbeTests {
+    private let federation: TestFederation
+    private let node: NodeID
+    private let centre: NodeID
+
+    init() throws {
+        federation = try TestFederation(["centre", "subject-77", "subject-78"], application: SilentApplication.init)
+        node = try #require(NodeID("subject-77"))
+        centre = try #require(NodeID("centre"))
+    }
+
+    private func pins() throws -> Pins {
+        try TrustFile.read(Pins.self, federation.place("subject-77").pinsFile, maximum: 1 << 20)
+    }
+
+    private func topology(_ change: (String) -> String = { $0 }) throws -> Topology {
+        try federation.writeTopology("subject-77")
+        let file = federation.place("subject-77").topologyFile
+        return try Topology.read(
+            Array(change(String(decoding: try Files.read(file, maximum: 1 << 20), as: UTF8.self)).utf8))
+    }
+
+    private func dial(_ topology: Topology, _ pins: Pins, as name: String = "subject-77") throws -> [CheckStep] {
+        let place = federation.place(name)
+        let context = try place.context(try place.settings(), pins: pins)
+        let id = try #require(NodeID(name))
+        return DialProbe(node: id, topology: topology, context: context, milliseconds: 1_000).run(to: centre)
+    }
+
+    private func expect(
+        _ steps: [CheckStep], failsAt name: String, says: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        let order = ["topology", "address", "tcp", "tls", "certificate", "pin", "accepted"]
+        #expect(steps.map(\.name) == Array(order.prefix { $0 != name }) + [name], sourceLocation: sourceLocation)
+        #expect(steps.dropLast().allSatisfy { $0.outcome == .good }, sourceLocation: sourceLocation)
+        #expect(steps.last?.outcome == .failed && steps.last?.remedy?.isEmpty == false, sourceLocation: sourceLocation)
+        #expect(steps.last?.detail.contains(says) == true, "\(steps)", sourceLocation: sourceLocation)
+    }
+
+    @Test("A link that could come up is good in every step, and the one that runs is not disturbed")
+    func good() throws {
+        try federation.start("centre")
+        let subject = try federation.start("subject-78")
+        defer { federation.stopAll() }
+        let steps = try dial(try topology(), try pins())
+        #expect(steps.map(\.name) == ["topology", "address", "tcp", "tls", "certificate", "pin", "accepted"])
+        #expect(steps.allSatisfy { $0.outcome == .good }, "\(steps)")
+        #expect(federation.log.wait(milliseconds: 5_000, for: "subject-78: link-up centre"))
+        let test = try subject.testLink(centre)
+        #expect(test.isGood && test.roundTripMicroseconds ?? 0 > 0, "\(test)")
+        #expect(test.skewMilliseconds.map { abs($0) < 500 } == true)
+        #expect(!federation.log.all.contains { $0.contains("replaced") })
+    }
+
+    @Test("What the topology does not name, and what has no numeric address, is not dialled")
+    func notNamed() throws {
+        try federation.start("centre")
+        defer { federation.stopAll() }
+        let unlinked = try topology { $0.replacing(#"{"dials": "subject-77", "listens": "centre"},"#, with: "") }
+        expect(try dial(unlinked, try pins()), failsAt: "topology", says: "names no link")
+        let dark = try topology { text in
+            text.replacing(#""centre", "state": "live""#, with: #""centre", "state": "suspended""#)
+        }
+        expect(try dial(dark, try pins()), failsAt: "topology", says: "live")
+        let named = try topology { $0.replacing("127.0.0.1", with: "centre.example") }
+        expect(try dial(named, try pins()), failsAt: "address", says: "not an IP address")
+    }
+
+    @Test("Nobody there, somebody else there, and somebody who says nothing are told apart")
+    func line() throws {
+        try federation.start("centre")
+        let good = try topology()
+        federation.stop("centre")
+        expect(try dial(good, try pins()), failsAt: "tcp", says: "refused")
+        for words in ["SSH-2.0-OpenSSH\r\n", ""] {
+            let (listener, port) = try TakenPort.listener()
+            defer { close(listener) }
+            Threads.start("strange") {
+                let accepted = accept(listener, nil, nil)
+                _ = send(accepted, words, words.utf8.count, CInt(MSG_NOSIGNAL))
+                usleep(1_500_000)
+                close(accepted)
+            }
+            let elsewhere = try topology { text in
+                text.replacing("127.0.0.1:\(good.nodes[0].addresses[0].port)", with: "127.0.0.1:\(port)")
+            }
+            expect(try dial(elsewhere, try pins()), failsAt: "tls", says: words.isEmpty ? "peer-silent" : "not-tls")
+        }
+    }
+
+    @Test("A wrong key, an unknown authority and an end that does not know this one are told apart")
+    func trust() throws {
+        try federation.start("centre")
+        defer { federation.stopAll() }
+        var other = try pins()
+        let index = try #require(other.nodes.firstIndex { $0.node == "centre" })
+        other.nodes[index].linkPin = String(repeating: "ab", count: 32)
+        expect(try dial(try topology(), other), failsAt: "pin", says: "pin-mismatch")
+        other.nodes.remove(at: index)
+        expect(try dial(try topology(), other), failsAt: "pin", says: "not-pinned")
+        other = try pins()
+        other.anchors.removeAll { $0.segment == "centre" }
+        expect(try dial(try topology(), other), failsAt: "certificate", says: "wrong-segment")
+        // The other end has another pin of this one.
+        federation.stop("centre")
+        other = try pins()
+        let own = try #require(other.nodes.firstIndex { $0.node == "subject-77" })
+        other.nodes[own].linkPin = String(repeating: "ab", count: 32)
+        try TrustFile.write(other, to: federation.place("centre").pinsFile)
+        try federation.start("centre")
+        expect(try dial(try topology(), try pins()), failsAt: "accepted", says: "centre says")
+    }
+
+    @Test("An end that has paused the link says so; one that dials here cannot be dialled, and that is no fault")
+    func paused() throws {
+        let node = try federation.start("centre")
+        defer { federation.stopAll() }
+        node.links.pause(self.node, why: "works on the line")
+        expect(try dial(try topology(), try pins()), failsAt: "accepted", says: "link-paused: works on the line")
+        let test = try node.testLink(self.node)
+        #expect(!test.isGood && test.state == "paused")
+        #expect(test.steps.first?.remedy == "ekc link resume DIR subject-77")
+        let awaited = try node.testLink(try #require(NodeID("subject-78")))
+        #expect(awaited.steps.map(\.outcome) == [.good, .skipped] && !awaited.isGood)
+        #expect(awaited.steps.last?.remedy?.contains("at subject-78: ekc link test DIR centre") == true)
+    }
+
+    @Test("A certificate that has ended is named")
+    func ended() throws {
+        let short = try TestFederation(
+            ["centre", "subject-77"], certificatesEndIn: 2, application: SilentApplication.init)
+        try short.start("centre")
+        defer { short.stopAll() }
+        try short.writeTopology("subject-77")
+        let topology = try FederationNode.topology(short.place("subject-77").topologyFile)
+        let place = short.place("subject-77")
+        let pins = try TrustFile.read(Pins.self, place.pinsFile, maximum: 1 << 20)
+        usleep(3_100_000)
+        let context = try place.context(try place.settings(), pins: pins)
+        let steps = DialProbe(node: node, topology: topology, context: context, milliseconds: 1_000).run(to: centre)
+        expect(steps, failsAt: "certificate", says: "certificate-expired")
+    }
+}
