@@ -1,6 +1,6 @@
 # Every target lists and installs what is missing first (Debian packages), so that a fresh clone needs nothing else.
 SHELL := /bin/bash
-PACKAGES := libssl-dev libsodium-dev liblmdb-dev libxxhash-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace curl jq
+PACKAGES := libssl-dev libsodium-dev liblmdb-dev libxxhash-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace curl jq python3-jsonschema
 # Of Debian's package prometheus only this program is wanted, and no service: it is unpacked, not installed.
 PROMTOOL := .build/tools/usr/bin/promtool
 SEEDS ?= 200

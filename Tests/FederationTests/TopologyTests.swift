@@ -261,30 +261,6 @@ struct TopologyTests {
         }
     }
 
-    @Test("The schema has the fields that the reader knows, and no others")
-    func schema() throws {
-        let schema = try JSONText.read(try TopologyTests.file("schema.json"), lenient: false, maximum: 1 << 20)
-        func member(_ name: String, _ node: JSONText.Node) -> JSONText.Node? {
-            guard case .object(let members) = node.value else { return nil }
-            return members.first { $0.name == name }?.node
-        }
-        func fields(_ node: JSONText.Node) throws -> Set<String> {
-            guard case .object(let members)? = member("properties", node)?.value,
-                case .array(let required)? = member("required", node)?.value
-            else { return [] }
-            let needed = required.compactMap { item -> String? in
-                if case .string(let name) = item.value { name } else { nil }
-            }
-            return Set(members.map { needed.contains($0.name) ? $0.name : $0.name + "?" })
-        }
-        #expect(try fields(schema) == Set(try #require(TopologyDraft.fields["topology"])))
-        for (kind, known) in TopologyDraft.fields where kind != "topology" {
-            let list = member("properties", schema).flatMap { member(kind, $0) }
-            let entry = try #require(list.flatMap { member("items", $0) })
-            #expect(try fields(entry) == Set(known), "\(kind)")
-        }
-    }
-
     @Test("A way is the concatenation of next hops, the same at every node")
     func ways() throws {
         let topology = try Topology.read(try TopologyTests.file("federation.json"))

@@ -104,6 +104,20 @@ package struct EntryReader {
         return number
     }
 
+    /// What is for people and means nothing to the software: of the right kind all the same, as `schema.json` says.
+    mutating func remarks(texts: [String] = []) {
+        for name in texts { _ = text(name) }
+        _ = bool("assumed")
+    }
+
+    mutating func subject(_ name: String) -> String? {
+        let subject = text(name)
+        if let subject, !Topology.isSubject(subject) {
+            fault(name, "bad-subject", "\"\(subject)\" is no subject code", "use two digits as text")
+        }
+        return subject
+    }
+
     mutating func bool(_ name: String) -> Bool? {
         guard let value = values[name] else { return nil }
         guard case .bool(let flag) = value else {
@@ -144,7 +158,7 @@ package struct EntryReader {
 
     mutating func lines() -> [String]? {
         texts(
-            "lines", where: ["1", "2", "2.1"].contains, "unknown-value", "not a line", "use \"1\", \"2\" or \"2.1\"")
+            "lines", where: TopologyDraft.lines.contains, "unknown-value", "not a line", "use \"1\", \"2\" or \"2.1\"")
     }
 
     mutating func subjects() -> [String]? {

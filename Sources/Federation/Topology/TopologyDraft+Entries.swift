@@ -81,7 +81,8 @@ extension TopologyDraft {
         if let id, NodeID(id) == nil {
             entry.fault("id", "bad-name", "\"\(id)\" is no segment name", "use [a-z0-9-]{1,32}")
         }
-        return Segment(id: id, profile: entry.text("profile", oneOf: ["tls13", "gost"]))
+        entry.remarks(texts: ["comment"])
+        return Segment(id: id, profile: entry.text("profile", oneOf: profiles))
     }
 
     static func node(_ entry: inout EntryReader) -> Node {
@@ -89,10 +90,9 @@ extension TopologyDraft {
         if id == .everyone {
             entry.fault("id", "bad-name", "\"\(NodeID.everyone)\" means every node", "give the node another name")
         }
-        let subject = entry.optionalText("subject")
-        if let subject, !Topology.isSubject(subject) {
-            entry.fault("subject", "bad-subject", "\"\(subject)\" is no subject code", "use two digits as text")
-        }
+        let subject = entry.subject("subject")
+        _ = entry.subject("seat")
+        entry.remarks(texts: ["name"])
         let state = entry.text("state", oneOf: Topology.NodeState.allCases.map(\.rawValue))
         return Node(
             id: id, segment: entry.text("segment"), subject: subject, state: state.flatMap(Topology.NodeState.init),
@@ -104,6 +104,7 @@ extension TopologyDraft {
             id: entry.text("id"), organisation: entry.organisation(), node: entry.nodeID("node"),
             lines: entry.lines(), open: entry.bool("open"), due: entry.integer("dueMinutes", 1...100_000),
             fallback: entry.optionalText("fallback"))
+        entry.remarks()
         checkName(&tenancy, &entry)
         checkLines(&tenancy, &entry)
         return tenancy
@@ -136,6 +137,7 @@ extension TopologyDraft {
         var home = Home(
             organisation: entry.organisation(), subjects: entry.subjects(), tenancy: entry.text("tenancy"),
             from: entry.date("from"), to: entry.optionalDate("to"))
+        entry.remarks()
         if let from = home.from, let to = home.to, to <= from {
             entry.fault("to", "bad-date", "it ends on \(to), before it begins", "name a later day")
             home.to = nil
@@ -145,6 +147,7 @@ extension TopologyDraft {
 
     static func special(_ entry: inout EntryReader) -> Special {
         let isAll = entry.isText("subjects", "all")
+        entry.remarks()
         return Special(
             organisation: entry.organisation(), isAll: isAll, subjects: isAll ? nil : entry.subjects(),
             tenancy: entry.text("tenancy"))

@@ -40,6 +40,9 @@ struct TopologyDraft {
     /// Where the lists begin that could be read.
     private(set) var lists: [String: Int] = [:]
 
+    static let profiles = ["tls13", "gost"]
+    static let lines = ["1", "2", "2.1"]
+
     /// The fields of each kind of entry; those with a question mark may be absent. `schema.json` says the same.
     static let fields: [String: [String]] = [
         "topology": ["format", "version", "federation", "segments", "nodes", "tenancies", "homes", "special", "links"],
@@ -97,20 +100,36 @@ struct TopologyDraft {
 extension Topology.Address {
     /// `host:port`, or `[address]:port` for IPv6.
     package init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            return nil
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let (digits, name) = (text[text.index(after: colon)...], text[..<colon])
+        // One way to write each: UInt16 would take +7410 and 07410 too.
+        guard let port = UInt16(digits), String(port) == digits else { return nil }
+        let host: String
+        if name.hasPrefix("["), name.hasSuffix("]") {
+            host = String(name.dropFirst().dropLast())
+            guard (2...45).contains(host.utf8.count), host.utf8.allSatisfy(Self.isOfIPv6) else { return nil }
+        } else {
+            host = String(name)
+            guard (1...253).contains(host.utf8.count), host.utf8.allSatisfy(Self.isOfName) else { return nil }
         }
-        var host = String(text[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = String(host.dropFirst().dropLast())
-        } else if host.contains(":") {
-            return nil
-        }
-        guard !host.isEmpty, host.utf8.count <= 253,
-            host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") })
-        else { return nil }
         // Port 0 means "any that is free": for demo and tests, on loopback only.
         guard port > 0 || host == "127.0.0.1" else { return nil }
         self.init(host: host, port: port)
+    }
+
+    private static func isOfIPv6(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: ":"), UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "."): true
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): true
+        default: false
+        }
+    }
+
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"): true
+        default: false
+        }
     }
 }

@@ -2,7 +2,7 @@ import Glibc
 
 /// How many descriptors the process may have open.
 enum OpenFiles {
-    /// Four listeners that are crowded at once, with everything that a node has open besides.
+    /// Five listeners that are crowded at once, with everything that a node has open besides.
     static let wanted: rlim_t = 8192
 
     /// Raises the soft limit, as far as the hard one lets it; services and shells are often started with 1,024.

@@ -41,10 +41,13 @@ package enum JSONBody {
     }
 
     /// Decodes one object.
+    /// - Parameter fields: those that it may have here; nil: all of its type.
     /// - Throws: 400 `bad-json` for what is not UTF-8, not JSON, or of another type, naming the place;
     ///   400 `unknown-field` naming the field.
-    package static func decode<Value: APIRequest>(_ type: Value.Type, from bytes: [UInt8]) throws(Problem) -> Value {
-        try decode(Strict<Value>.self, known: Value.fields, from: bytes).value
+    package static func decode<Value: APIRequest>(
+        _ type: Value.Type, from bytes: [UInt8], fields: Set<String>? = nil
+    ) throws(Problem) -> Value {
+        try decode(Strict<Value>.self, known: fields ?? Value.fields, from: bytes).value
     }
 
     /// Decodes a list of objects.
@@ -62,21 +65,21 @@ package enum JSONBody {
             throw bad("It is not UTF-8.", remedy: "Send JSON in UTF-8.")
         }
         // Foundation takes one of two fields of the same name, and says no place: another reader might take the other.
+        var strangers: [String] = []
         do throws(JSONText.Fault) {
             let root = try JSONText.read(bytes, lenient: false, maximum: bytes.count)
             if let null = root.firstNull { throw JSONText.Fault(offset: null, message: "null: leave the field out") }
+            if case .object(let members) = root.value { strangers = members.map(\.name).filter { !known.contains($0) } }
         } catch {
             let place = JSONText.place(of: error.offset, in: bytes)
             throw bad(
                 "\(place.line):\(place.column): \(error.message).", remedy: "Send JSON as it is described.")
         }
+        if let stranger = strangers.min() { throw unknown([AnyKey(stringValue: stranger)], known) }
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
         } catch let error as UnknownField {
-            let known = known.sorted().joined(separator: ", ")
-            throw Problem(
-                400, "unknown-field", "The request has an unknown field: \(place(error.path)).",
-                remedy: error.path.count == 1 ? "Leave it out; known are: \(known)." : "Leave it out.")
+            throw unknown(error.path, known)
         } catch let error as DecodingError {
             throw refusal(error)
         } catch {
@@ -87,6 +90,13 @@ package enum JSONBody {
     /// Decodes what another node or the server has answered: fields that are not known yet are passed over.
     package static func decodeReply<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
         try JSONDecoder().decode(type, from: Data(bytes))
+    }
+
+    private static func unknown(_ path: [any CodingKey], _ known: Set<String>) -> Problem {
+        let known = known.isEmpty ? "none" : known.sorted().joined(separator: ", ")
+        return Problem(
+            400, "unknown-field", "The request has an unknown field: \(place(path)).",
+            remedy: path.count == 1 ? "Leave it out; known are: \(known)." : "Leave it out.")
     }
 
     private static func refusal(_ error: DecodingError) -> Problem {
