@@ -1,9 +1,10 @@
 # Every target lists and installs what is missing first (Debian packages), so that a fresh clone needs nothing else.
 SHELL := /bin/bash
 PACKAGES := libssl-dev libsodium-dev liblmdb-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace curl jq
+BENCH_PACKAGES := gcc python3
 SEEDS ?= 200
 
-.PHONY: help setup build demo test test-slow simulate lint
+.PHONY: help setup build demo test test-slow simulate bench lint
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +37,10 @@ test-slow: build ## counts taken from outside: flushes a group, many kills; a sl
 
 simulate: setup ## run SEEDS=n seeds of the simulator and print what they met
 	@SEEDS=$(SEEDS) swift test --disable-xctest --filter SimulationTests 2>&1 | grep -E '^(simulate:|error:|↳)|✘' ; exit $${PIPESTATUS[0]}
+
+bench: PACKAGES += $(BENCH_PACKAGES)
+bench: build ## measure against the limit program and the budgets; BENCH="--quick --only counts --output DIR" (20 minutes)
+	python3 -B Tests/Benchmarks/bench.py $(BENCH)
 
 lint: ## formatting, as swift-format sees it
 	swift format lint --strict -r Sources Tests Package.swift

@@ -62,7 +62,8 @@ package struct Exchange: Sendable {
 
     /// The position through which a destination has decided about a stream of this node, by the newest receipt.
     package func decided(_ stream: StreamID) -> UInt64 {
-        max(rows[stream]?.applied ?? 0, pendingReceipts[stream]?.applied ?? 0)
+        let inWork = receiptsInWork.first { $0.stream == stream }?.applied ?? 0
+        return max(rows[stream]?.applied ?? 0, pendingReceipts[stream]?.applied ?? 0, inWork)
     }
 
     /// Bytes of a session that wait for the store: while there are too many, no more are read.

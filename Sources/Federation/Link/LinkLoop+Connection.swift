@@ -118,6 +118,7 @@ extension LinkLoop {
                 if exchange.waiting(number) > LinkLoop.mostWaiting { pause(connection) }
             }
         } catch { act(exchange.violated(number, error)) }
+        if !followers.isEmpty { followers = followers.filter { $0(exchange) } }
     }
 
     /// The peer is who it says; now the topology must name the link.

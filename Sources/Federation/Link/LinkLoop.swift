@@ -71,6 +71,7 @@ package final class LinkLoop: @unchecked Sendable {
     let started = Clocks.wall()
     /// Why an administrator has paused them.
     var paused: [NodeID: String]
+    var followers: [@Sendable (borrowing Exchange) -> Bool] = []
     private var nextNumber: SessionNumber = 1
     private var nextFlush: Int64 = 0
     /// No more connections are taken until then: the process has no descriptors left.
@@ -155,6 +156,11 @@ package final class LinkLoop: @unchecked Sendable {
             guard let answer else { preconditionFailure("waited for") }
             return answer
         }
+    }
+
+    /// Has `body` look on the loop's thread whenever a peer has been heard, until it says false.
+    package func follow(_ body: @escaping @Sendable (borrowing Exchange) -> Bool) {
+        post(.perform { loop in loop.followers.append(body) })
     }
 
     /// For the store's observer: what a durable commit has changed.
