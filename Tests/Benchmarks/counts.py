@@ -2,6 +2,7 @@
 
 import os
 import re
+import statistics
 import struct
 import time
 
@@ -9,7 +10,8 @@ from limit import HERE
 from processes import Failed, progress, run
 
 FLUSHES = ("fdatasync(", "fsync(", "msync(", "sync_file_range(")
-TRACED = "trace=openat,fdatasync,fsync,msync,sync_file_range,pwrite64"
+TRACED = "trace=openat,fdatasync,fsync,msync,sync_file_range,pwrite64,pwritev,pwritev2,writev,write"
+WROTE = re.compile(r"\b(?:pwrite64|pwritev2?|writev|write)\(\d+<[^>]*data\.mdb>.*\) = (\d+)$")
 
 
 def all_counts(place, nodes, limit, options):
@@ -17,37 +19,34 @@ def all_counts(place, nodes, limit, options):
     group, size = 64, 4096
     count = 6400 if options.quick else 25600
     found = {}
-    progress("counts: processor and bytes written")
-    found["cpu"], found["written"] = processor_and_bytes(nodes, limit, group, count, size)
+    progress("counts: processor")
+    found["cpu"] = processor(nodes, limit, group, count, size)
     progress("counts: allocations")
     found["allocations"] = allocations(place, nodes, limit, group, count, size)
     progress("counts: system calls, under strace")
     found["syscalls"] = system_calls(place, nodes, limit, group, 6400, size)
-    progress("counts: flushes, under strace")
-    found["flushes"] = flushes(place, nodes, limit, group, 100, size)
+    progress("counts: flushes and bytes written, under strace")
+    found.update(on_disk(place, nodes, limit, group, 100, size))
     return found
 
 
-def processor_and_bytes(nodes, limit, group, count, size):
-    nodes.start()
-    try:
-        ends = [nodes.node("subject-77"), nodes.node("centre")]
-        # The file has its size (64 MiB are kept for a destination that must be put back), what is lazy has begun.
-        nodes.send("subject-77", "centre", max(count, 25600), size, group)
-        time.sleep(1.5)
-        before = [(end.cpu(), end.written()) for end in ends]
-        nodes.send("subject-77", "centre", count, size, group)
-        time.sleep(1.5)
-        after = [(end.cpu(), end.written()) for end in ends]
-    finally:
-        nodes.stop()
-    beside = limit.run(group, count, size)
-    cpu = sum(new[0] - old[0] for old, new in zip(before, after)) / count * 1e6
-    own = None
-    if all(end[1] is not None for end in before + after):
-        own = sum(new[1] - old[1] for old, new in zip(before, after)) / count / size
-    theirs = None if beside["written"] is None else beside["written"] / count / size
-    return (cpu, beside["cpu"] / count * 1e6), (own, theirs)
+def processor(nodes, limit, group, count, size):
+    """Microseconds a message: medians of three pairs."""
+    own, theirs = [], []
+    for _ in range(3):
+        nodes.start()
+        try:
+            ends = [nodes.node("subject-77"), nodes.node("centre")]
+            nodes.send("subject-77", "centre", count, size, group)
+            time.sleep(1.5)
+            before = sum(end.cpu() for end in ends)
+            nodes.send("subject-77", "centre", count, size, group)
+            time.sleep(1.5)
+            own.append((sum(end.cpu() for end in ends) - before) / count * 1e6)
+        finally:
+            nodes.stop()
+        theirs.append(limit.run(group, count, size)["cpu"] / count * 1e6)
+    return statistics.median(own), statistics.median(theirs)
 
 
 def allocations(place, nodes, limit, group, count, size):
@@ -116,47 +115,75 @@ def system_calls(place, nodes, limit, group, count, size):
     return (own[1] - own[0]) / count / 2, (theirs[1] - theirs[0]) / count / 2
 
 
-def flushes_in(trace, after=0):
-    with open(trace, errors="replace") as file:
-        lines = file.read().splitlines()
-    opened = [line for line in lines if "data.mdb" in line and "O_DSYNC" in line and ") = " in line]
-    if not opened:
-        raise Failed(f"{trace} shows no store")
-    descriptor = opened[0].split()[-1]
-    counted = (*FLUSHES, f"pwrite64({descriptor},")
-    return sum(any(word in line for word in counted) for line in lines[after:])
+class Trace:
+    """What strace has written of one process: flushes, and bytes written to the store's file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def lines(self):
+        with open(self.path, errors="replace") as file:
+            return file.read().splitlines()
+
+    def count(self, after=0):
+        """(Flushes, bytes) of the lines behind the first so many."""
+        lines = self.lines()
+        opened = [line for line in lines if "data.mdb" in line and "O_DSYNC" in line and ") = " in line]
+        if not opened:
+            raise Failed(f"{self.path} shows no store")
+        # With -y a descriptor is said as 7</folder/data.mdb>.
+        descriptor = re.search(r"= (\d+)", opened[0])[1]
+        words = (*FLUSHES, f"pwrite64({descriptor}<")
+        flushed = written = 0
+        for line in lines[after:]:
+            flushed += any(word in line for word in words)
+            wrote = WROTE.search(line)
+            written += int(wrote[1]) if wrote else 0
+        return flushed, written
 
 
-def flushes(place, nodes, limit, group, groups, size):
-    def trace(name):
-        return f"{place.path}/{name}.trace"
+def on_disk(place, nodes, limit, group, groups, size):
+    """Flushes a group, bytes written a byte of payload, and flushes of a lone message."""
+    traces = {name: Trace(f"{place.path}/{name}.trace") for name in ("centre", "subject-77", "send", "recv")}
 
     def under(name):
-        return ["strace", "-f", "-q", "--seccomp-bpf", "-o", trace(name), "-e", TRACED]
+        # Of a write's bytes none are shown: the count is enough.
+        return ["strace", "-f", "-q", "-y", "-s", "0", "--seccomp-bpf", "-o", traces[name].path, "-e", TRACED]
 
-    def lines(name):
-        with open(trace(name), "rb") as file:
-            return file.read().count(b"\n")
+    def sums(names, after):
+        counted = [traces[name].count(line) for name, line in zip(names, after)]
+        return [sum(values) for values in zip(*counted)]
 
     ends = ("centre", "subject-77")
-    nodes.start(centre={"under": under("centre")}, under=under("subject-77"))
-    try:
-        nodes.send("subject-77", "centre", group, size, group)
+
+    def quiet():
         # What is lazy is written.
         time.sleep(2.5)
-        before = [lines(end) for end in ends]
+        return [len(traces[end].lines()) for end in ends]
+
+    nodes.start(centre={"under": under("centre")}, under=under("subject-77"))
+    try:
+        # 64 MiB are kept for a destination that must be put back: until then the file grows, written ahead.
+        nodes.send("subject-77", "centre", (80 << 20) // size // group * group, size, group)
+        before = quiet()
         nodes.send("subject-77", "centre", group * groups, size, group)
-        own = sum(flushes_in(trace(end), line) for end, line in zip(ends, before)) / groups
-        time.sleep(2.5)
-        before = [lines(end) for end in ends]
+        flushed = sums(ends, before)[0]
+        quiet()
+        written = sums(ends, before)[1]
+        before = quiet()
         nodes.send("subject-77", "centre", 1, size, 1)
-        alone = sum(flushes_in(trace(end), line) for end, line in zip(ends, before))
+        alone = sums(ends, before)[0]
     finally:
         nodes.stop()
     totals = []
     for times in (1, 3):
         limit.run(group, group * groups * times, size, under=under)
-        totals.append(sum(flushes_in(trace(end)) for end in ("send", "recv")))
-    if own < 2 or alone < 2:
-        raise Failed(f"{own:.2f} flushes a group cannot be durable: the count is wrong")
-    return own, (totals[1] - totals[0]) / groups / 2, alone
+        totals.append(sums(("send", "recv"), (0, 0)))
+    if flushed / groups < 2 or alone < 2:
+        raise Failed(f"{flushed / groups:.2f} flushes a group cannot be durable: the count is wrong")
+    theirs = [(long - short) / groups / 2 for short, long in zip(*totals)]
+    return {
+        "flushes": (flushed / groups, theirs[0]),
+        "written": (written / groups / group / size, theirs[1] / group / size),
+        "alone": alone,
+    }

@@ -5,7 +5,7 @@ import re
 import socket
 import subprocess
 
-from processes import Failed, run, wait, written
+from processes import Failed, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -48,13 +48,10 @@ class Limit:
 
         receiver = begin("recv", stores[0], group)
         sender = begin("send", stores[1], group, count, size, rate)
-        said, bytes_written = "", []
+        said = ""
         try:
             for process in (sender, receiver):
                 said += process.stdout.read().decode()
-                # It has ended, and is not taken away yet: what the kernel counted is there.
-                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-                bytes_written.append(written(process.pid))
                 process.wait()
                 if process.returncode != 0:
                     raise Failed(f"the limit program: {said[-300:]}")
@@ -62,10 +59,10 @@ class Limit:
             for process in (sender, receiver):
                 self.place.end(process)
             run(["rm", "-rf", *stores])
-        return Limit._read(said, bytes_written, count)
+        return Limit._read(said, count)
 
     @staticmethod
-    def _read(said, bytes_written, count):
+    def _read(said, count):
         result = re.search(r"msgs/s=(\d+)", said)
         waits = re.search(r"submit->ack-back n=\d+ p50=([\d.]+)ms p90=([\d.]+)ms p99=([\d.]+)ms", said)
         stored = re.search(r"recv stored=(\d+)", said)
@@ -73,7 +70,5 @@ class Limit:
             raise Failed(f"the limit program said: {said[-300:]}")
         cpu = sum(float(user) + float(system) for user, system in re.findall(r"user=([\d.]+)s sys=([\d.]+)s", said))
         return {
-            "rate": float(result[1]), "cpu": cpu,
-            "written": None if None in bytes_written else sum(bytes_written),
-            "p50": float(waits[1]), "p90": float(waits[2]), "p99": float(waits[3]),
+            "rate": float(result[1]), "cpu": cpu, "p50": float(waits[1]), "p90": float(waits[2]), "p99": float(waits[3]),
         }

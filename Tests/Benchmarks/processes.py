@@ -182,10 +182,6 @@ class Node:
         """Seconds, of all threads."""
         return cpu(self.pid)
 
-    def written(self):
-        """Bytes that were handed to the disk; None when this user may not see it."""
-        return written(self.pid)
-
 
 def cpu(pid):
     with open(f"/proc/{pid}/stat") as stat:
@@ -203,14 +199,6 @@ def cpu_exact(pid):
         except FileNotFoundError:
             pass
     return total / 1e9
-
-
-def written(pid):
-    try:
-        with open(f"/proc/{pid}/io") as io:
-            return next(int(line.split()[1]) for line in io if line.startswith("write_bytes:"))
-    except (PermissionError, FileNotFoundError):
-        return None
 
 
 def private(pid):

@@ -40,7 +40,6 @@ def rows_of(found):
             at_least(least) if least else None)
     counts = found.get("counts")
     if counts:
-        flushes = counts["flushes"]
         for key, what, budget, form, most in (
             ("cpu", "processor a message, both ends", "≤ 36 µs", "{:.0f} µs", 36),
             ("syscalls", "system calls a message", "≤ 1.2", "{:.2f}", 1.2),
@@ -48,10 +47,10 @@ def rows_of(found):
             ("flushes", "flushes a group of 64", "≤ 4.3", "{:.2f}", 4.3),
             ("allocations", "allocations a message", "≤ 4", "{:.1f}", 4),
         ):
-            own, theirs = counts[key][:2]
+            own, theirs = counts[key]
             beside = "" if theirs is None else f" (limit {form.format(theirs)})"
             add(key, what + ", 4 KiB", budget, own, form + beside, at_most(most))
-        add("alone", "flushes until a lone message is applied, both ends", "4: a commit each", flushes[2], "{}", at_most(4))
+        add("alone", "flushes until a lone message is applied, both ends", "4: a commit each", counts["alone"], "{}", at_most(4))
     latency = found.get("latency")
     if latency:
         add("latency-p50", "submit to receipt at 200/s, 1 KiB, p50", "≤ limit + 0.4 ms", latency["over-limit-ms"],

@@ -93,10 +93,12 @@ extension AdminAPI {
             WriteJob(.intake) { transaction in
                 try node.outbox.send(.probe, id: Random.id128(), to: destination, body: body, in: transaction)
             } completion: { result in
-                done.change { state in
+                let isLast = done.changeQuietly { state in
                     state.left -= 1
                     if case .failure(let error) = result { state.failure = error }
+                    return state.left == 0
                 }
+                if isLast { done.change { _ in } }
             }
         }
         node.store.writer.submit(jobs)
