@@ -11,10 +11,10 @@ extension Exchange {
         guard previousHop(of: stream) == peer else {
             throw FrameFault(stream.origin == peer ? "not-ours-to-relay" : "wrong-origin")
         }
-        sessions[number]?.burstOpen = message.flags & FrameFlags.burst != 0
+        sessions.change(number) { $0.burstOpen = message.flags & FrameFlags.burst != 0 }
         let expected = sessions[number]?.expected[stream] ?? (rows[stream]?.last ?? 0) + 1
         if header.position == expected {
-            sessions[number]?.take(ReceivedBatch.Item(header: header, bytes: message.bytes))
+            sessions.change(number) { $0.take(ReceivedBatch.Item(header: header, bytes: message.bytes)) }
         } else if header.position > expected, sessions[number]?.awaitingResend.contains(stream) != true {
             throw FrameFault("position-gap")
         } else if header.position < expected, let row = rows[stream], header.position <= row.last {
@@ -28,7 +28,7 @@ extension Exchange {
 
     /// Hands what has come to the store, unless more of a burst is on its way or the last batch is not done.
     mutating func submitReceived(_ number: SessionNumber) -> [ExchangeAction] {
-        guard let batch = sessions[number]?.nextBatch() else { return [] }
+        guard let batch = sessions.change(number, { $0.nextBatch() }) else { return [] }
         return [.submit(.receive(batch), .receive(number))]
     }
 

@@ -26,7 +26,7 @@ extension Exchange {
     }
 
     private mutating func nextLane(_ number: SessionNumber) -> Lane? {
-        sessions[number]?.nextLane()
+        sessions.change(number) { $0.nextLane() }
     }
 
     private mutating func sendFrame(
@@ -41,8 +41,10 @@ extension Exchange {
         if goesOn != nil || !rest.isEmpty {
             sessions[number]?.turns.begun[index] = rest.isEmpty ? nil : (begun.stream, rest)
         }
-        sessions[number]?.burstAnnounced = true
-        if lane <= .appeals { sessions[number]?.urgentAnnounced = true }
+        sessions.change(number) { session in
+            session.burstAnnounced = true
+            if lane <= .appeals { session.urgentAnnounced = true }
+        }
         let flags = FrameFlags.burst | (rest.isEmpty ? 0 : FrameFlags.fragment)
         Frame.appendFrame(.envelope, part, lane: lane, flags: flags, to: &output)
     }
@@ -51,7 +53,10 @@ extension Exchange {
     private mutating func begin(
         _ number: SessionNumber, _ lane: Lane, _ reader: inout PackCache<some OutboxReading>, _ output: inout [UInt8]
     ) -> (stream: StreamID, bytes: ArraySlice<UInt8>)? {
-        guard let (stream, sending) = sessions[number]?.nextStream(in: lane), let row = rows[stream] else { return nil }
+        guard let (stream, sending) = sessions.change(number, { $0.nextStream(in: lane) }), let row = rows[stream]
+        else {
+            return nil
+        }
         if sending.next <= row.base {
             // Decided by its destination meanwhile, and let go: the peer need not have it.
             let start = StreamBase(stream: stream, base: row.base, digest: row.baseDigest)
@@ -65,7 +70,7 @@ extension Exchange {
             sessions[number]?.sending[stream]?.last = sending.next - 1
             return nil
         }
-        sessions[number]?.sent(stream)
+        sessions.change(number) { $0.sent(stream) }
         return (stream, pack.envelope(at: sending.next))
     }
 

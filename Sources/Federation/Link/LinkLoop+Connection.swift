@@ -111,6 +111,7 @@ extension LinkLoop {
     }
 
     private func deliver(_ connection: Connection, _ number: SessionNumber) {
+        let reading = reading
         do throws(FrameFault) {
             while !connection.isClosed, !connection.isPaused, let message = try connection.assembler.next() {
                 act(exchange.arrived(message, in: number, reading: reading, random: Random.id128))

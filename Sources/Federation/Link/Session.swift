@@ -36,6 +36,8 @@ struct Session: Sendable {
         self.dialled = dialled
     }
 
+    fileprivate mutating func changed<Result>(by body: (inout Session) -> Result?) -> Result? { body(&self) }
+
     /// An envelope of the lane has begun, or may begin.
     func hasSomething(in lane: Lane) -> Bool {
         turns.begun[Int(lane.rawValue)] != nil || turns.streams(in: lane).contains { sending[$0]?.hasMore == true }
@@ -137,7 +139,8 @@ struct SendingTurns: Sendable {
             deficits[Int(lane.rawValue)] -= 1
             return lane
         }
-        deficits = SendingTurns.weights
+        // In place: the array of weights is everybody's.
+        for index in deficits.indices { deficits[index] = SendingTurns.weights[index] }
         if catchingUp { deficits[Int(Lane.knowledge.rawValue)] = deficits[Int(Lane.bulk.rawValue)] }
         deficits[Int(first.rawValue)] -= 1
         return first
@@ -195,6 +198,13 @@ struct SessionTable: Sendable {
                 if let new { insert(number, new) }
             }
         }
+    }
+
+    /// The same for what every message does: an accessor that is left half way costs an allocation.
+    @discardableResult
+    mutating func change<Result>(_ number: SessionNumber, _ body: (inout Session) -> Result?) -> Result? {
+        guard let place = place(of: number) else { return nil }
+        return sessions[place]?.changed(by: body)
     }
 
     /// Its peer, when payload goes over it.
