@@ -180,6 +180,26 @@ struct QuarantineTests {
         #expect(try FileAttempts(path).tries(one) == 0)
     }
 
+    @Test("What is counted of one message is not cleared by another of the same id and position")
+    func attemptsByStream() throws {
+        let (here, peer) = (try #require(NodeID("centre")), try #require(NodeID("subject-77")))
+        let attempts = MemoryAttempts()
+        let headers = [(UInt64(1), Lane.appeals), (1, .control), (2, .appeals)].map { life, lane in
+            EnvelopeHeader(
+                stream: StreamID(
+                    origin: peer, incarnation: Incarnation(bits: ID128(high: 0, low: life)), destination: here,
+                    lane: lane),
+                position: 3, kind: .escalation, id: ID128(high: 1, low: 1), created: Timestamp(milliseconds: 5),
+                topologyVersion: 1)
+        }
+        attempts.begins(Attempt(headers[0]))
+        for other in headers.dropFirst() {
+            attempts.begins(Attempt(other))
+            attempts.ended(Attempt(other))
+        }
+        #expect(attempts.tries(Attempt(headers[0])) == 1)
+    }
+
     @Test("An origin that knows nothing of holding is told a rejection, and nothing waits")
     func olderOrigin() throws {
         let here = try #require(NodeID("centre"))
@@ -187,7 +207,6 @@ struct QuarantineTests {
         let life = Incarnation(bits: ID128(high: 3, low: 3))
         let attempts = MemoryAttempts()
         let id = ID128(high: 1, low: 1)
-        for _ in 1...2 { attempts.begins(Attempt(position: 1, id: id)) }
         let inbox = Inbox(
             node: here, application: FragileApplication(),
             sender: Outbox(node: here, incarnation: life, topologyVersion: { 1 }), attempts: attempts,
@@ -196,6 +215,7 @@ struct QuarantineTests {
         let header = EnvelopeHeader(
             stream: stream, position: 1, kind: .escalation, id: id, created: Timestamp(milliseconds: 5),
             topologyVersion: 1)
+        for _ in 1...2 { attempts.begins(Attempt(header)) }
         let item = ReceivedBatch.Item(
             header: header,
             bytes: EnvelopeCodec.encode(Envelope(header: header, body: EnvelopeBody(bytes: [66]))))

@@ -1,4 +1,4 @@
-/// One envelope that is about to be applied: its position, and the 128 bits that its origin drew for it. Not the store's
+/// One envelope that is about to be applied: its position, and 128 bits of a digest of its stream and id. Not the store's
 /// own name of its stream: a stream that was new in a commit that never happened gets another one.
 package struct Attempt: Sendable, Hashable {
     package var position: UInt64
@@ -7,6 +7,16 @@ package struct Attempt: Sendable, Hashable {
     package init(position: UInt64, id: ID128) {
         self.position = position
         self.id = id
+    }
+
+    /// Of an envelope's stream too: an origin chooses ids and positions, and must not clear what is counted of one message
+    /// by another of the same.
+    package init(_ header: EnvelopeHeader) {
+        var writer = ByteWriter(capacity: 112)
+        writer.append(header.id)
+        header.stream.append(to: &writer)
+        var reader = ByteReader(Digest.blake2b256(writer.bytes).withBytes { Array($0.prefix(16)) })
+        self.init(position: header.position, id: (try? reader.id128()) ?? header.id)
     }
 }
 

@@ -96,7 +96,7 @@ package struct Inbox: Sendable {
         guard item.header.kind != .refill else {
             return try open(item.bytes, &outcome, in: transaction).map(Verdict.rejected) ?? .applied
         }
-        let attempt = Attempt(position: item.header.position, id: item.header.id)
+        let attempt = Attempt(item.header)
         let tries = attempts.tries(attempt)
         guard tries < Inbox.mostTries else { return .held(.quarantined, tries: tries) }
         attempts.begins(attempt)

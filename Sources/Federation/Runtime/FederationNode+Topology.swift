@@ -7,6 +7,12 @@ extension FederationNode {
     ///   would say of it.
     /// - Returns: how many parked envelopes have been decided.
     package func apply(_ bytes: [UInt8], objection: (Topology) throws -> Void = { _ in }) throws -> Int {
+        // One at a time: what is in force, what is in the file and what was answered are the same.
+        try applying.change { _ in try putInForce(bytes, objection: objection) }
+        return try releaseParked()
+    }
+
+    private func putInForce(_ bytes: [UInt8], objection: (Topology) throws -> Void) throws {
         let next = try FederationNode.topology(bytes, from: "the new topology")
         let current = inForce.current
         guard next.version > current.version else {
@@ -30,7 +36,6 @@ extension FederationNode {
         try Files.write(bytes, to: settings.topology ?? folder.topologyFile)
         inForce.replace(with: next)
         links.topologyChanged(next, context)
-        return try releaseParked()
     }
 
     /// What waits here for another node still has a way to it.

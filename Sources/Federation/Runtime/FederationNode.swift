@@ -10,6 +10,8 @@ package final class FederationNode: Sendable {
     package let store: Store
     package let outbox: Outbox
     package let links: LinkLoop
+    /// Held while a topology is put in force.
+    let applying = Monitor(())
 
     private init(
         id: NodeID, folder: NodeFolder, settings: NodeSettings, inForce: TopologyInForce, inbox: Inbox, tables: [Table],
