@@ -3,9 +3,10 @@ SHELL := /bin/bash
 PACKAGES := libssl-dev libsodium-dev liblmdb-dev libxxhash-dev libmicrohttpd-dev libcurl4-openssl-dev openssl strace curl jq python3-jsonschema
 # Of Debian's package prometheus only this program is wanted, and no service: it is unpacked, not installed.
 PROMTOOL := .build/tools/usr/bin/promtool
+BENCH_PACKAGES := gcc python3
 SEEDS ?= 200
 
-.PHONY: help setup build demo test test-slow simulate lint
+.PHONY: help setup build demo test test-slow simulate bench lint
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +46,10 @@ test-slow: build ## counts taken from outside: flushes a group, many kills, host
 
 simulate: setup ## run SEEDS=n seeds of the simulator and print what they met
 	@SEEDS=$(SEEDS) swift test --disable-xctest --filter SimulationTests 2>&1 | grep -E '^(simulate:|error:|↳)|✘' ; exit $${PIPESTATUS[0]}
+
+bench: PACKAGES += $(BENCH_PACKAGES)
+bench: build ## measure against the limit program and the budgets; BENCH="--quick --only counts --output DIR" (20 minutes)
+	python3 -B Tests/Benchmarks/bench.py $(BENCH)
 
 lint: ## formatting, as swift-format sees it
 	swift format lint --strict -r Sources Tests Package.swift

@@ -210,9 +210,9 @@ struct FrameTests {
             var turns = SendingTurns()
             var counts: [Lane: Int] = [:]
             // The first round has the usual weights: what is behind is known when it begins.
-            for _ in 0..<15 { _ = turns.nextLane(catchingUp: catchingUp) { _ in true } }
+            for _ in 0..<15 { _ = turns.nextLane(among: .all, catchingUp: catchingUp) }
             for _ in 0..<(catchingUp ? 14 : 15) * 10 {
-                if let lane = turns.nextLane(catchingUp: catchingUp, where: { _ in true }) {
+                if let lane = turns.nextLane(among: .all, catchingUp: catchingUp) {
                     counts[lane, default: 0] += 1
                 }
             }

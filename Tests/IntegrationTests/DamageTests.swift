@@ -90,7 +90,7 @@ struct DamageTests {
     @Test(
         "What an administrator finds beside a running node ends its links: nothing is carried, nothing is acknowledged")
     func byHand() throws {
-        let pair = try SlowTests.Pair(binary: Binary.path)
+        let pair = try ProcessFederation(binary: Binary.path)
         let place = pair.place("subject-77")
         try pair.start("centre")
         try pair.start("subject-77")
@@ -242,7 +242,7 @@ struct DamageTests {
 
     @Test("A node that died again and again is looked at before it is opened")
     func lookFirst() throws {
-        let pair = try SlowTests.Pair(binary: Binary.path)
+        let pair = try ProcessFederation(binary: Binary.path)
         let mark = pair.place("subject-77").storeFolder + "/running"
         try pair.start("subject-77")
         try pair.probe(20, group: 4)
@@ -260,7 +260,7 @@ struct DamageTests {
 
     @Test("On a full disk intake stops before a commit can fail, and what was accepted is there")
     func fullDisk() throws {
-        let pair = try SlowTests.Pair(binary: Binary.path)
+        let pair = try ProcessFederation(binary: Binary.path)
         let place = pair.place("subject-77")
         var settings = try place.settings()
         settings.reserveBytes = 1 << 20

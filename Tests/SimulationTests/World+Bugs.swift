@@ -27,7 +27,7 @@ extension World {
         let writer = node.engine.beginWrite()
         try? writer.put(.streams, header.stream.key.span.bytes, row.encoded().span.bytes)
         try? writer.commit()
-        for number in node.exchange?.sessions.keys.sorted() ?? [] {
+        for number in node.exchange?.sessions.numbers ?? [] {
             node.exchange?.sessions[number]?.expected[header.stream] = header.position
         }
         act(node, node.exchange?.committed([StreamChange(id: header.stream, row: row)]) ?? [])

@@ -251,6 +251,11 @@ package struct Inbox: Sendable {
         _ bytes: [UInt8], _ code: String?, _ outcome: inout ExchangeOutcome,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
+        if code == nil {
+            // What the exchange itself has sent has nobody to tell: its body is not taken out.
+            var reader = ByteReader(bytes)
+            if let header = try? EnvelopeCodec.decodeHeader(&reader), !header.kind.isForApplication { return }
+        }
         guard let envelope = try? EnvelopeCodec.decode(bytes) else {
             throw StoreError(
                 .damaged, "an envelope of table outbox cannot be read", remedy: "restore the store from a backup")

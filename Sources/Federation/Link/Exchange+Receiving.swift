@@ -11,13 +11,10 @@ extension Exchange {
         guard previousHop(of: stream) == peer else {
             throw FrameFault(stream.origin == peer ? "not-ours-to-relay" : "wrong-origin")
         }
-        sessions[number]?.burstOpen = message.flags & FrameFlags.burst != 0
+        sessions.change(number) { $0.burstOpen = message.flags & FrameFlags.burst != 0 }
         let expected = sessions[number]?.expected[stream] ?? (rows[stream]?.last ?? 0) + 1
         if header.position == expected {
-            sessions[number]?.awaitingResend.remove(stream)
-            sessions[number]?.expected[stream] = expected + 1
-            sessions[number]?.pending.append(ReceivedBatch.Item(header: header, bytes: message.bytes))
-            sessions[number]?.pendingBytes += message.bytes.count
+            sessions.change(number) { $0.take(ReceivedBatch.Item(header: header, bytes: message.bytes)) }
         } else if header.position > expected, sessions[number]?.awaitingResend.contains(stream) != true {
             throw FrameFault("position-gap")
         } else if header.position < expected, let row = rows[stream], header.position <= row.last {
@@ -31,18 +28,8 @@ extension Exchange {
 
     /// Hands what has come to the store, unless more of a burst is on its way or the last batch is not done.
     mutating func submitReceived(_ number: SessionNumber) -> [ExchangeAction] {
-        guard let session = sessions[number], !session.inWork, !session.pending.isEmpty,
-            let incarnation = session.incarnation
-        else { return [] }
-        guard
-            !session.burstOpen || session.pending.count >= Exchange.batchEnvelopes
-                || session.pendingBytes >= Exchange.batchBytes
-        else { return [] }
-        let batch = Array(session.pending.prefix(Exchange.batchEnvelopes))
-        sessions[number]?.pending.removeFirst(batch.count)
-        sessions[number]?.pendingBytes -= batch.reduce(0) { $0 + $1.bytes.count }
-        sessions[number]?.inWork = true
-        return [.submit(.receive(ReceivedBatch(incarnation: incarnation, envelopes: batch)), .receive(number))]
+        guard let batch = sessions.change(number, { $0.nextBatch() }) else { return [] }
+        return [.submit(.receive(batch), .receive(number))]
     }
 
     mutating func received(
@@ -115,7 +102,8 @@ extension Exchange {
         guard everywhere || !opened.isEmpty else { return [] }
         var actions: [ExchangeAction] = []
         // A hello that has gone already told what was so then: who is greeted hears of the room behind it.
-        for (number, session) in sessions.sorted(by: { $0.key < $1.key }) where session.phase != .refused {
+        for number in sessions.numbers {
+            guard let session = sessions[number], session.phase != .refused else { continue }
             var held = everywhere ? session.awaitingResend : session.awaitingResend.filter { opened.contains(Room($0)) }
             for stream in rows.keys where everywhere || opened.contains(Room(stream)) {
                 guard stream.origin != node, stream.destination != node, stream.destination != .everyone else {

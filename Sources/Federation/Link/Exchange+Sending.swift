@@ -26,21 +26,25 @@ extension Exchange {
     }
 
     private mutating func nextLane(_ number: SessionNumber) -> Lane? {
-        guard let session = sessions[number] else { return nil }
-        let catchingUp = session.turns.streams(in: .knowledge).contains { session.sending[$0]?.isLongBehind == true }
-        return sessions[number]?.turns.nextLane(catchingUp: catchingUp) { session.hasSomething(in: $0) }
+        sessions.change(number) { $0.nextLane() }
     }
 
     private mutating func sendFrame(
         _ number: SessionNumber, _ lane: Lane, _ reader: inout PackCache<some OutboxReading>, _ output: inout [UInt8]
     ) {
         let index = Int(lane.rawValue)
-        guard let begun = sessions[number]?.turns.begun[index] ?? begin(number, lane, &reader, &output) else { return }
+        let goesOn = sessions[number]?.turns.begun[index]
+        guard let begun = goesOn ?? begin(number, lane, &reader, &output) else { return }
         let part = begun.bytes.prefix(Frame.maximumPayload - 1)
         let rest = begun.bytes.dropFirst(part.count)
-        sessions[number]?.turns.begun[index] = rest.isEmpty ? nil : (begun.stream, rest)
-        sessions[number]?.burstAnnounced = true
-        if lane <= .appeals { sessions[number]?.urgentAnnounced = true }
+        // Most envelopes are one frame: nothing of them is kept.
+        if goesOn != nil || !rest.isEmpty {
+            sessions[number]?.turns.begun[index] = rest.isEmpty ? nil : (begun.stream, rest)
+        }
+        sessions.change(number) { session in
+            session.burstAnnounced = true
+            if lane <= .appeals { session.urgentAnnounced = true }
+        }
         let flags = FrameFlags.burst | (rest.isEmpty ? 0 : FrameFlags.fragment)
         Frame.appendFrame(.envelope, part, lane: lane, flags: flags, to: &output)
     }
@@ -49,10 +53,10 @@ extension Exchange {
     private mutating func begin(
         _ number: SessionNumber, _ lane: Lane, _ reader: inout PackCache<some OutboxReading>, _ output: inout [UInt8]
     ) -> (stream: StreamID, bytes: ArraySlice<UInt8>)? {
-        guard let session = sessions[number],
-            let stream = sessions[number]?.turns.nextStream(in: lane, where: { session.sending[$0]?.hasMore == true }),
-            let sending = session.sending[stream], let row = rows[stream]
-        else { return nil }
+        guard let (stream, sending) = sessions.change(number, { $0.nextStream(in: lane) }), let row = rows[stream]
+        else {
+            return nil
+        }
         if sending.next <= row.base {
             // Decided by its destination meanwhile, and let go: the peer need not have it.
             let start = StreamBase(stream: stream, base: row.base, digest: row.baseDigest)
@@ -66,7 +70,7 @@ extension Exchange {
             sessions[number]?.sending[stream]?.last = sending.next - 1
             return nil
         }
-        sessions[number]?.sending[stream]?.next = sending.next + 1
+        sessions.change(number) { $0.sent(stream) }
         return (stream, pack.envelope(at: sending.next))
     }
 

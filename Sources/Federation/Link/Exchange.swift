@@ -19,7 +19,7 @@ package struct Exchange: Sendable {
 
     package internal(set) var rows: [StreamID: StreamRow]
     package internal(set) var peers: [NodeID: PeerRow]
-    var sessions: [SessionNumber: Session] = [:]
+    var sessions = SessionTable()
     var sessionOf: [NodeID: SessionNumber] = [:]
     /// Receipts for streams that begin or pass here, newest only, that are not in the store yet.
     var pendingReceipts: [StreamID: ReceiptState] = [:]
@@ -64,7 +64,8 @@ package struct Exchange: Sendable {
 
     /// The position through which a destination has decided about a stream of this node, by the newest receipt.
     package func decided(_ stream: StreamID) -> UInt64 {
-        max(rows[stream]?.applied ?? 0, pendingReceipts[stream]?.applied ?? 0)
+        let inWork = receiptsInWork.first { $0.stream == stream }?.applied ?? 0
+        return max(rows[stream]?.applied ?? 0, pendingReceipts[stream]?.applied ?? 0, inWork)
     }
 
     /// Bytes of a session that wait for the store: while there are too many, no more are read.
@@ -75,7 +76,8 @@ package struct Exchange: Sendable {
 
     /// What is known of each open session.
     package var links: [LinkStatus] {
-        sessions.values.map { LinkStatus(peer: $0.peer, phase: $0.phase, refusal: $0.refusal) }
+        sessions.numbers.compactMap { sessions[$0] }
+            .map { LinkStatus(peer: $0.peer, phase: $0.phase, refusal: $0.refusal) }
             .sorted { $0.peer < $1.peer }
     }
 
@@ -97,7 +99,7 @@ package struct Exchange: Sendable {
 
     /// The transport has ended, whoever ended it. What was under way and not durable is as if it had never come.
     package mutating func sessionClosed(_ number: SessionNumber) {
-        guard let session = sessions.removeValue(forKey: number) else { return }
+        guard let session = sessions.remove(number) else { return }
         if sessionOf[session.peer] == number { sessionOf[session.peer] = nil }
     }
 
@@ -184,7 +186,8 @@ package struct Exchange: Sendable {
             actions += balance(change)
             let old = rows[change.id]
             rows[change.id] = change.row
-            for (number, session) in sessions where session.phase == .running && goes(change.id, to: session.peer) {
+            for number in sessions.numbers {
+                guard let peer = sessions.running(number), goes(change.id, to: peer) else { continue }
                 sessions[number]?.follow(change)
                 pumps.insert(number)
                 noteHeldBeyond(change, number)

@@ -116,6 +116,7 @@ extension LinkLoop {
     }
 
     private func deliver(_ connection: Connection, _ number: SessionNumber) {
+        let reading = reading
         do throws(FrameFault) {
             while !connection.isClosed, !connection.isPaused, let message = try connection.assembler.next() {
                 if answered(message, connection) { continue }
@@ -124,6 +125,7 @@ extension LinkLoop {
                 if exchange.waiting(number) > LinkLoop.mostWaiting { pause(connection) }
             }
         } catch { act(exchange.violated(number, error)) }
+        if !followers.isEmpty { followers = followers.filter { $0(exchange) } }
     }
 
     /// The peer is who it says; now the topology must name the link.

@@ -82,6 +82,7 @@ package final class LinkLoop: @unchecked Sendable {
     var told = LogBudget()
     /// Why nothing is carried any more: what the store holds is not to be believed.
     var halted: String?
+    var followers: [@Sendable (borrowing Exchange) -> Bool] = []
     private var nextNumber: SessionNumber = 1
     private var nextFlush: Int64 = 0
     /// No more connections are taken until then: the process has no descriptors left.
@@ -172,6 +173,11 @@ package final class LinkLoop: @unchecked Sendable {
             guard let answer else { preconditionFailure("waited for") }
             return answer
         }
+    }
+
+    /// Has `body` look on the loop's thread whenever a peer has been heard, until it says false.
+    package func follow(_ body: @escaping @Sendable (borrowing Exchange) -> Bool) {
+        post(.perform { loop in loop.followers.append(body) })
     }
 
     /// For the store's observer: what a durable commit has changed.

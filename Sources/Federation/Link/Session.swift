@@ -38,9 +38,53 @@ struct Session: Sendable {
         self.dialled = dialled
     }
 
+    fileprivate mutating func changed<Result>(by body: (inout Session) -> Result?) -> Result? { body(&self) }
+
     /// An envelope of the lane has begun, or may begin.
     func hasSomething(in lane: Lane) -> Bool {
         turns.begun[Int(lane.rawValue)] != nil || turns.streams(in: lane).contains { sending[$0]?.hasMore == true }
+    }
+
+    /// Whose turn it is.
+    mutating func nextLane() -> Lane? {
+        let catchingUp = turns.streams(in: .knowledge).contains { sending[$0]?.isLongBehind == true }
+        var able = LaneSet()
+        for lane in LaneSet.lanes where hasSomething(in: lane) { able.insert(lane) }
+        return turns.nextLane(among: able, catchingUp: catchingUp)
+    }
+
+    mutating func nextStream(in lane: Lane) -> (StreamID, Sending)? {
+        let sending = sending
+        guard let stream = turns.nextStream(in: lane, where: { sending[$0]?.hasMore == true }) else { return nil }
+        return sending[stream].map { (stream, $0) }
+    }
+
+    /// One more of the stream is on its way.
+    mutating func sent(_ stream: StreamID) {
+        guard var sending = sending[stream] else { return }
+        sending.next += 1
+        self.sending[stream] = sending
+    }
+
+    /// An envelope that was expected has come.
+    mutating func take(_ item: ReceivedBatch.Item) {
+        if !awaitingResend.isEmpty { awaitingResend.remove(item.header.stream) }
+        expected[item.header.stream] = item.header.position + 1
+        pending.append(item)
+        pendingBytes += item.bytes.count
+    }
+
+    /// What goes to the store now: nothing while more of a burst is on its way, or the last batch is not done.
+    mutating func nextBatch() -> ReceivedBatch? {
+        guard !inWork, !pending.isEmpty, let incarnation else { return nil }
+        guard !burstOpen || pending.count >= Exchange.batchEnvelopes || pendingBytes >= Exchange.batchBytes else {
+            return nil
+        }
+        let batch = Array(pending.prefix(Exchange.batchEnvelopes))
+        pending.removeFirst(batch.count)
+        pendingBytes -= batch.reduce(0) { $0 + $1.bytes.count }
+        inWork = true
+        return ReceivedBatch(incarnation: incarnation, envelopes: batch)
     }
 
     /// A stream that goes over this session has moved in the store.
@@ -91,27 +135,95 @@ struct SendingTurns: Sendable {
 
     /// The lane whose turn it is among those that have something.
     /// - Parameter catchingUp: knowledge is long behind: it takes no more turns than what is sent in bulk.
-    mutating func nextLane(catchingUp: Bool = false, where hasSomething: (Lane) -> Bool) -> Lane? {
-        let able = Lane.allCases.filter(hasSomething)
-        guard !able.isEmpty else { return nil }
-        if let lane = able.first(where: { deficits[Int($0.rawValue)] > 0 }) {
+    mutating func nextLane(among able: LaneSet, catchingUp: Bool = false) -> Lane? {
+        guard let first = LaneSet.lanes.first(where: able.contains) else { return nil }
+        if let lane = LaneSet.lanes.first(where: { able.contains($0) && deficits[Int($0.rawValue)] > 0 }) {
             deficits[Int(lane.rawValue)] -= 1
             return lane
         }
-        deficits = SendingTurns.weights
+        // In place: the array of weights is everybody's.
+        for index in deficits.indices { deficits[index] = SendingTurns.weights[index] }
         if catchingUp { deficits[Int(Lane.knowledge.rawValue)] = deficits[Int(Lane.bulk.rawValue)] }
-        deficits[Int(able[0].rawValue)] -= 1
-        return able[0]
+        deficits[Int(first.rawValue)] -= 1
+        return first
     }
 
     /// The stream whose turn it is in a lane; it goes to the end of the row.
     mutating func nextStream(in lane: Lane, where hasMore: (StreamID) -> Bool) -> StreamID? {
         let index = Int(lane.rawValue)
         guard let place = streams[index].firstIndex(where: hasMore) else { return nil }
-        let stream = streams[index].remove(at: place)
-        streams[index].append(stream)
+        let stream = streams[index][place]
+        if place < streams[index].count - 1 {
+            streams[index].remove(at: place)
+            streams[index].append(stream)
+        }
         return stream
     }
 
     func streams(in lane: Lane) -> [StreamID] { streams[Int(lane.rawValue)] }
+}
+
+/// Lanes, in a byte: what is asked for each frame must cost nothing.
+struct LaneSet: Sendable {
+    /// Once, and not an array a question.
+    static let lanes = Lane.allCases
+    static let all = LaneSet(bits: 0b1111)
+    private var bits: UInt8 = 0
+
+    init() {}
+
+    private init(bits: UInt8) { self.bits = bits }
+
+    mutating func insert(_ lane: Lane) { bits |= 1 << lane.rawValue }
+
+    func contains(_ lane: Lane) -> Bool { bits & 1 << lane.rawValue != 0 }
+}
+
+/// Sessions by number. A message touches its session several times: it is changed where it lies, never copied out and in
+/// (a dictionary of them cost three allocations a touch, and a copy of what they hold while another had been looked at).
+struct SessionTable: Sendable {
+    /// Ascending: each session has a higher one than those before.
+    private(set) var numbers: [SessionNumber] = []
+    private var sessions: [Session?] = []
+
+    private func place(of number: SessionNumber) -> Int? { numbers.firstIndex(of: number) }
+
+    subscript(number: SessionNumber) -> Session? {
+        @inline(__always) get { place(of: number).flatMap { sessions[$0] } }
+        @inline(__always) _modify {
+            if let place = place(of: number) {
+                yield &sessions[place]
+                if sessions[place] == nil { _ = remove(number) }
+            } else {
+                var new: Session?
+                yield &new
+                if let new { insert(number, new) }
+            }
+        }
+    }
+
+    /// The same for what every message does: an accessor that is left half way costs an allocation.
+    @discardableResult
+    mutating func change<Result>(_ number: SessionNumber, _ body: (inout Session) -> Result?) -> Result? {
+        guard let place = place(of: number) else { return nil }
+        return sessions[place]?.changed(by: body)
+    }
+
+    /// Its peer, when payload goes over it.
+    func running(_ number: SessionNumber) -> NodeID? {
+        guard let place = place(of: number), sessions[place]?.phase == .running else { return nil }
+        return sessions[place]?.peer
+    }
+
+    private mutating func insert(_ number: SessionNumber, _ session: Session) {
+        let place = numbers.firstIndex { $0 > number } ?? numbers.count
+        numbers.insert(number, at: place)
+        sessions.insert(session, at: place)
+    }
+
+    mutating func remove(_ number: SessionNumber) -> Session? {
+        guard let place = place(of: number) else { return nil }
+        numbers.remove(at: place)
+        return sessions.remove(at: place)
+    }
 }

@@ -32,11 +32,13 @@ package struct ByteWriter: Sendable {
 
     /// At most 255 bytes of UTF-8, after their count; a longer text ends with its last whole character.
     package mutating func append(short text: String) {
-        var utf8 = Array(text.utf8.prefix(256))
-        if utf8.count > 255 {
-            while utf8.count > 255 || utf8.last.map({ $0 & 0xC0 == 0x80 }) == true { utf8.removeLast() }
-            if utf8.last.map({ $0 >= 0xC0 }) == true { utf8.removeLast() }
+        if text.utf8.count <= 255 {
+            append(UInt8(text.utf8.count))
+            return bytes.append(contentsOf: text.utf8)
         }
+        var utf8 = Array(text.utf8.prefix(256))
+        while utf8.count > 255 || utf8.last.map({ $0 & 0xC0 == 0x80 }) == true { utf8.removeLast() }
+        if utf8.last.map({ $0 >= 0xC0 }) == true { utf8.removeLast() }
         append(UInt8(utf8.count))
         append(utf8)
     }

@@ -49,24 +49,6 @@ struct AdminAPI {
         var confinement: String
     }
 
-    struct ProbeOrder: Codable, APIRequest {
-        static let fields: Set = ["destination", "count", "size", "group"]
-        var destination: String
-        var count: Int
-        var size: Int
-        var group: Int
-    }
-
-    struct ProbesAccepted: Codable {
-        var accepted: Int
-        /// Position of the last of them in its stream.
-        var through: UInt64
-    }
-
-    struct ProbesApplied: Codable {
-        var applied: UInt64
-    }
-
     struct NewOperator: Codable, APIRequest {
         static let fields: Set = ["name", "organisation", "tenancy", "line", "tokenDigest"]
         var name: String
@@ -353,54 +335,5 @@ struct AdminAPI {
             unbalanced: Dictionary(uniqueKeysWithValues: unbalanced.map { ("\($0.key)", $0.value) }),
             quarantined: held(true), heldElsewhere: held(false),
             confinement: "not built")
-    }
-
-    private static func sendProbes(_ request: HTTPRequest, _ node: FederationNode) throws -> ProbesAccepted {
-        let order = try JSONBody.decode(ProbeOrder.self, from: request.body)
-        guard let destination = NodeID(order.destination), node.topology.node(destination) != nil,
-            destination != node.id,
-            node.topology.nextHop(from: node.id, to: destination) != nil
-        else {
-            throw Problem(
-                409, "no-route", "\(order.destination) cannot be reached from \(node.id)",
-                remedy: "name a node that the topology links")
-        }
-        guard (1...1_000_000).contains(order.count), (1...200_000).contains(order.size), (1...256).contains(order.group)
-        else {
-            throw Problem(
-                400, "bad-field", "count, size or group is out of range",
-                remedy: "count 1 to 1,000,000, size 1 to 200,000, group 1 to 256")
-        }
-        let body = EnvelopeBody(bytes: Array(repeating: 0x70, count: order.size))
-        var accepted = 0
-        while accepted < order.count {
-            accepted += try sendGroup(min(order.group, order.count - accepted), to: destination, body, node)
-        }
-        let stream = StreamID(
-            origin: node.id, incarnation: node.store.incarnation, destination: destination, lane: .bulk)
-        return ProbesAccepted(
-            accepted: accepted, through: node.links.ask { exchange in exchange.rows[stream]?.last ?? 0 })
-    }
-
-    /// Hands a group to the writer at once, as so many submitters that wait would, and waits for all of them.
-    private static func sendGroup(
-        _ count: Int, to destination: NodeID, _ body: EnvelopeBody, _ node: FederationNode
-    ) throws -> Int {
-        let done = Monitor((left: count, failure: Optional<any Error>.none))
-        let jobs = (0..<count).map { _ in
-            WriteJob(.intake) { transaction in
-                try node.outbox.send(.probe, id: Random.id128(), to: destination, body: body, in: transaction)
-            } completion: { result in
-                done.change { state in
-                    state.left -= 1
-                    if case .failure(let error) = result { state.failure = error }
-                }
-            }
-        }
-        node.store.writer.submit(jobs)
-        return try done.wait(until: { $0.left == 0 }) { state in
-            if let failure = state.failure { throw failure }
-            return count
-        }
     }
 }
