@@ -64,9 +64,11 @@ struct DamageTests {
         // What is not damaged is read: who has a desk, what the streams say; what is damaged is not.
         #expect(try client(pair).send("GET", "/api/v1/operators").status == 200)
         #expect(try refusal(pair, "GET", "/api/v1/outbox")?.code == "store-damaged")
+        // Work is refused before the log has it.
         #expect(
-            pair.log.contains("\"event\":\"store-damaged\"") && pair.log.contains("table outbox"),
-            "\(pair.log.suffix(2000))")
+            TestFederation.wait(milliseconds: 5_000) {
+                pair.log.contains("\"event\":\"store-damaged\"") && pair.log.contains("table outbox")
+            }, "\(pair.log.suffix(2000))")
         // No start forgets it, and none asks LMDB to write.
         for signal in [SIGTERM, SIGKILL, SIGKILL, SIGKILL] {
             pair.end("subject-77", signal)
