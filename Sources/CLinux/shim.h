@@ -2,6 +2,7 @@
 // What Swift's Glibc overlay does not import: epoll, eventfd, variadic calls, and structures behind _GNU_SOURCE
 // (which is not defined here: it would change types that other modules share).
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>

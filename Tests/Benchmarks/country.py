@@ -82,6 +82,8 @@ def measure(place, binary, options):
     memory(found, "", nodes)
 
     knowledge(place, binary, centre, [country.node(name) for name in leaves], entries, singles, found)
+    progress("country: what the burst took goes back within half a minute")
+    time.sleep(32)
     memory(found, "-with-knowledge", nodes)
     country.stop(signal.SIGKILL)
     return found

@@ -165,11 +165,20 @@ extension Exchange {
         let states = pendingReceipts.values.sorted { $0.stream < $1.stream }
         pendingReceipts = [:]
         receiptsInWork = states
-        // What changes an appeal is wanted at once; that an envelope may go can wait for the next commit.
+        // What changes an appeal is wanted at once; that an envelope may go can wait for the next commit, unless so many
+        // wait that their room would be given back over minutes.
         let urgent = states.contains {
-            $0.stream.origin == node && ($0.stream.lane <= .appeals || !$0.rejections.isEmpty)
+            $0.stream.origin == node
+                && ($0.stream.lane <= .appeals || !$0.rejections.isEmpty || unsettled($0) > Exchange.window)
         }
         return [urgent ? .submit(.receipts(states), .receipts) : .submitLazily(.receipts(states), .receipts)]
+    }
+
+    /// Positions of this node's that are decided, and keep their room.
+    private func unsettled(_ state: ReceiptState) -> UInt64 {
+        guard let row = rows[state.stream] else { return 0 }
+        let decided = min(state.applied, row.last)
+        return decided > row.base ? decided - row.base : 0
     }
 
     /// What one commit has not settled of the receipts in work is next.
