@@ -58,7 +58,7 @@ def measure(options):
         raise Failed(f"missing: {' '.join(missing)}; make setup installs them")
     if not os.access(options.binary, os.X_OK):
         raise Failed(f"{options.binary} is not there: make build")
-    found = {}
+    found = {"pairs-of-runs": options.pairs, "load-before": os.getloadavg()[1]}
     place = Workplace()
     try:
         if {"pairs", "counts", "latency"} & set(options.only):
@@ -75,6 +75,7 @@ def measure(options):
             found["country"] = country.measure(place, options.binary, options)
     finally:
         place.close()
+    found["load-after"] = os.getloadavg()[1]
     return found
 
 

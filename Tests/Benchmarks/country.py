@@ -155,8 +155,10 @@ def knowledge(place, binary, centre, leaves, entries, singles, found):
             left = [leaf for leaf in left if leaf not in at]
         return list(at.values())
 
+    before = sum(cpu_exact(node.pid) for node in (centre, *leaves))
     begun = publish(binary, centre, drafts)
     times = until_all(entries, begun, 0.25, 600)
+    found["knowledge-cpu"] = sum(cpu_exact(node.pid) for node in (centre, *leaves)) - before
     found["knowledge-all"] = max(times)
     progress(f"  {max(times):.1f} s")
     time.sleep(5)

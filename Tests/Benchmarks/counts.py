@@ -5,6 +5,7 @@ import re
 import statistics
 import struct
 import time
+from collections import Counter
 
 from limit import HERE
 from processes import Failed, progress, run
@@ -24,7 +25,7 @@ def all_counts(place, nodes, limit, options):
     progress("counts: allocations")
     found["allocations"] = allocations(place, nodes, limit, group, count, size)
     progress("counts: system calls, under strace")
-    found["syscalls"] = system_calls(place, nodes, limit, group, 6400, size)
+    found["syscalls"], found["calls"] = system_calls(place, nodes, limit, group, 6400, size)
     progress("counts: flushes and bytes written, under strace")
     found.update(on_disk(place, nodes, limit, group, 100, size))
     return found
@@ -85,12 +86,14 @@ def allocations(place, nodes, limit, group, count, size):
     return own, (totals[1] - totals[0]) / count
 
 
-def total_of(summary):
+def calls_of(summary):
+    """How often each system call was made, by name."""
     with open(summary) as file:
-        lines = [line.split() for line in file if line.rstrip().endswith(" total")]
-    if not lines:
+        lines = [line.split() for line in file]
+    found = Counter({words[-1]: int(words[3]) for words in lines if len(words) in (5, 6) and words[3].isdigit()})
+    if not found.pop("total", 0):
         raise Failed("strace has counted nothing")
-    return int(lines[-1][3])
+    return found
 
 
 def system_calls(place, nodes, limit, group, count, size):
@@ -100,7 +103,7 @@ def system_calls(place, nodes, limit, group, count, size):
         return ["strace", "-f", "-q", "-c", "-o", f"{place.path}/{name}.calls"]
 
     def total(*names):
-        return sum(total_of(f"{place.path}/{name}.calls") for name in names)
+        return sum((calls_of(f"{place.path}/{name}.calls") for name in names), Counter())
 
     own, theirs = [], []
     for times in (1, 3):
@@ -112,7 +115,10 @@ def system_calls(place, nodes, limit, group, count, size):
         own.append(total("centre", "subject-77"))
         limit.run(group, count * times, size, under=under)
         theirs.append(total("send", "recv"))
-    return (own[1] - own[0]) / count / 2, (theirs[1] - theirs[0]) / count / 2
+    for both in (own, theirs):
+        both[1].subtract(both[0])
+    each = [{name: calls / count / 2 for name, calls in both[1].most_common()} for both in (own, theirs)]
+    return [sum(calls.values()) for calls in each], each[0]
 
 
 class Trace:

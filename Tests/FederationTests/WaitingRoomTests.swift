@@ -6,8 +6,6 @@ import Testing
 /// Who gives way at a door that is crowded, and what is said of it: values, without sockets or clocks.
 @Suite("A crowded door")
 struct WaitingRoomTests {
-    private typealias Room = WaitingRoom<Int, String>
-
     /// `a1 b2 -1`: guest 1 comes from a, guest 2 from b, guest 1 leaves. Beside it the guests that had to go.
     @Test(
         "Of the origin with most seats, who has waited longest gives way",
@@ -22,14 +20,14 @@ struct WaitingRoomTests {
             // Who comes again waits anew.
             ("a1 a2 a3 a1 a4", [2]),
         ])
-    func givesWay(steps: String, gone: [Int]) {
-        var room = Room(seats: 3)
-        var left: [Int] = []
+    func givesWay(steps: String, gone: [UInt64]) {
+        var room = WaitingRoom(seats: 3)
+        var left: [UInt64] = []
         for step in steps.split(separator: " ") {
-            guard let guest = Int(step.dropFirst()) else { continue }
+            guard let guest = UInt64(step.dropFirst()) else { continue }
             if step.first == "-" {
                 room.leave(guest)
-            } else if let other = room.enter(guest, from: String(step.prefix(1))) {
+            } else if let other = room.enter(guest, from: UInt64(step.utf8.first ?? 0)) {
                 left.append(other)
             }
         }
@@ -40,16 +38,16 @@ struct WaitingRoomTests {
     func model(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         let seats = Int.random(in: 1...9, using: &random)
-        var room = Room(seats: seats)
-        var list: [(guest: Int, origin: String)] = []
+        var room = WaitingRoom(seats: seats)
+        var list: [(guest: UInt64, origin: UInt64)] = []
         for _ in 0..<2_000 {
-            let guest = Int.random(in: 0..<40, using: &random)
+            let guest = UInt64.random(in: 0..<40, using: &random)
             list.removeAll { $0.guest == guest }
             guard Int.random(in: 0..<4, using: &random) > 0 else {
                 room.leave(guest)
                 continue
             }
-            let origin = ["a", "a", "a", "b", "c"].randomElement(using: &random) ?? "a"
+            let origin = ([1, 1, 1, 2, 3] as [UInt64]).randomElement(using: &random) ?? 1
             list.append((guest, origin))
             let counts = Dictionary(grouping: list, by: \.origin).mapValues(\.count)
             let expected = list.count > seats ? list.first { counts[$0.origin] == counts.values.max() }?.guest : nil

@@ -34,11 +34,12 @@ extension LinkLoop {
     func acceptSome() {
         guard let listener else { return }
         for _ in 0..<LinkLoop.acceptsPerTurn {
-            var origin: Socket.Origin?
-            guard let socket = listener.socket.accept(from: &origin), let origin else { break }
+            var origin: WaitingRoom.Origin = 0
+            guard let socket = listener.socket.accept(from: &origin) else { break }
             guard halted == nil else { continue }
             // Whoever keeps a place without saying who it is gives way.
-            if let longest = newcomers.enter(socket.descriptor, from: origin).flatMap({ connections[$0] }) {
+            let other = newcomers.enter(WaitingRoom.Guest(socket.descriptor), from: origin)
+            if let longest = other.flatMap({ connections[CInt($0)] }) {
                 hangUp(longest, code: "too-many-handshakes", detail: "it gave way to a newer connection")
             }
             add(Connection(socket, TLSSession(configuration.context, role: .server), dialled: nil))

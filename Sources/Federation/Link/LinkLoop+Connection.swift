@@ -141,7 +141,7 @@ extension LinkLoop {
         connection.peer = peer
         let number = numberFor(connection)
         connection.number = number
-        newcomers.leave(connection.descriptor)
+        newcomers.leave(WaitingRoom.Guest(connection.descriptor))
         connection.expires = min(
             connection.tls.expires, Clocks.wall().milliseconds / 1000 + LinkLoop.longestSessionSeconds)
         act(exchange.sessionOpened(number, peer: peer, dialled: connection.dialled != nil))
@@ -268,7 +268,7 @@ extension LinkLoop {
         flush(connection)
         connection.isClosed = true
         connections[connection.descriptor] = nil
-        newcomers.leave(connection.descriptor)
+        newcomers.leave(WaitingRoom.Guest(connection.descriptor))
         forget(connection.descriptor)
         if let number = connection.number {
             numbered[number] = nil

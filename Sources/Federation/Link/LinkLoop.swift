@@ -78,7 +78,7 @@ package final class LinkLoop: @unchecked Sendable {
     /// Why an administrator has paused them.
     var paused: [NodeID: String]
     /// Who was accepted and has not said yet who it is, by descriptor.
-    var newcomers = WaitingRoom<CInt, Socket.Origin>(seats: maximumHandshakes)
+    var newcomers = WaitingRoom(seats: maximumHandshakes)
     var told = LogBudget()
     /// Why nothing is carried any more: what the store holds is not to be believed.
     var halted: String?

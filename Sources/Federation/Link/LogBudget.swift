@@ -24,6 +24,8 @@ package struct LogBudget: Sendable {
     package static let mostReasons = 256
 
     private var minutes: [Reason: Minute] = [:]
+    /// No minute ends before.
+    private var nextEnd = Int64.max
 
     package init() {}
 
@@ -33,7 +35,7 @@ package struct LogBudget: Sendable {
     /// - Parameter now: milliseconds of a clock that does not go back.
     /// - Returns: the lines to write now, this event's the last of them, if it has one.
     package mutating func happened(_ event: Event, at now: Int64) -> [Event] {
-        var lines = minuteEnded(at: now)
+        var lines = now >= nextEnd ? minuteEnded(at: now) : []
         var event = event
         var reason = Reason(code: event.code, peer: event.peer)
         if minutes[reason] == nil, minutes.count >= LogBudget.mostReasons {
@@ -51,6 +53,7 @@ package struct LogBudget: Sendable {
             minute.last = event
         }
         minutes[reason] = minute
+        nextEnd = min(nextEnd, minute.ends)
         return lines
     }
 
@@ -68,6 +71,7 @@ package struct LogBudget: Sendable {
             // It goes on: until it is quiet for a minute it has a line a minute, and none in between.
             minutes[reason] = Minute(ends: now + LogBudget.minute, left: 0, last: minute.last)
         }
+        nextEnd = minutes.values.reduce(.max) { min($0, $1.ends) }
         return lines.sorted { ($0.code, $0.peer?.text ?? "") < ($1.code, $1.peer?.text ?? "") }
     }
 }

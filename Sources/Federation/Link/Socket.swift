@@ -46,27 +46,22 @@ struct Socket: ~Copyable {
     }
 
     /// Where a connection comes from: an IPv4 address, or the 64 bits of IPv6 that one customer has.
-    struct Origin: Hashable {
-        private var prefix: UInt64 = 0
-
-        init(_ address: sockaddr_storage) {
-            withUnsafeBytes(of: address) { bytes in
-                prefix =
-                    CInt(address.ss_family) == AF_INET6
-                    ? bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
-                    : UInt64(bytes.load(fromByteOffset: 4, as: UInt32.self))
-            }
+    private static func origin(_ address: sockaddr_storage) -> WaitingRoom.Origin {
+        withUnsafeBytes(of: address) { bytes in
+            CInt(address.ss_family) == AF_INET6
+                ? bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+                : UInt64(bytes.load(fromByteOffset: 4, as: UInt32.self))
         }
     }
 
-    func accept(from origin: inout Origin?) -> Socket? {
+    func accept(from origin: inout WaitingRoom.Origin) -> Socket? {
         var address = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let accepted = withUnsafeMutablePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.accept(descriptor, $0, &size) }
         }
         guard accepted >= 0 else { return nil }
-        origin = Origin(address)
+        origin = Socket.origin(address)
         let socket = Socket(descriptor: accepted)
         _ = clinux_fcntl_int(accepted, F_SETFL, O_NONBLOCK)
         _ = clinux_fcntl_int(accepted, F_SETFD, FD_CLOEXEC)

@@ -1,5 +1,6 @@
 import CLinux
 import CMicroHTTPD
+import Federation
 import Glibc
 import Synchronization
 
@@ -35,6 +36,8 @@ final class HTTPConnection: @unchecked Sendable {
 
     let handle: OpaquePointer
     let peer: HTTPPeer
+    /// Its name among those of its server.
+    var guest: WaitingRoom.Guest { UInt64(UInt(bitPattern: ObjectIdentifier(self))) }
     private let descriptor: CInt
     private unowned let core: HTTPCore
     private let state: Mutex<State>

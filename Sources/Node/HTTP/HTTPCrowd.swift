@@ -3,39 +3,53 @@ import Federation
 /// The connections of a server that wait for something of their clients, by what it is; each kind has so many seats.
 /// Connections whose requests are being answered are not among them: nobody can take their place.
 struct HTTPCrowd {
-    enum Wait: String, CaseIterable {
-        case firstHead = "a request"
-        case nextHead = "a further request"
-        case body = "the whole body"
+    enum Wait {
+        case firstHead
+        case nextHead
+        case body
+
+        /// What is waited for, in words.
+        var words: String {
+            switch self {
+            case .firstHead: "a request"
+            case .nextHead: "a further request"
+            case .body: "the whole body"
+            }
+        }
     }
 
-    /// On loopback all are alike; on a Unix socket each user is one.
-    private typealias Room = WaitingRoom<ObjectIdentifier, UInt32>
-
-    private var rooms: [Wait: Room]
-    private var waiting: [ObjectIdentifier: Wait] = [:]
+    private var firstHeads: WaitingRoom
+    private var nextHeads: WaitingRoom
+    private var bodies: WaitingRoom
+    private var waiting: [WaitingRoom.Guest: Wait] = [:]
 
     init(_ limits: HTTPLimits) {
-        rooms = [
-            .firstHead: Room(seats: limits.newcomers), .nextHead: Room(seats: limits.idle),
-            .body: Room(seats: limits.bodies),
-        ]
+        firstHeads = WaitingRoom(seats: limits.newcomers)
+        nextHeads = WaitingRoom(seats: limits.idle)
+        bodies = WaitingRoom(seats: limits.bodies)
     }
 
     /// - Returns: who gives way.
-    mutating func waits(_ guest: ObjectIdentifier, for wait: Wait, from peer: HTTPPeer) -> ObjectIdentifier? {
+    mutating func waits(_ guest: WaitingRoom.Guest, for wait: Wait, from peer: HTTPPeer) -> WaitingRoom.Guest? {
         left(guest)
         waiting[guest] = wait
-        let origin = if case .unix(let user, _) = peer { user } else { UInt32(0) }
-        guard let other = rooms[wait]?.enter(guest, from: origin) else { return nil }
-        waiting[other] = nil
+        // On loopback all are alike; on a Unix socket each user is one.
+        let origin = if case .unix(let user, _) = peer { WaitingRoom.Origin(user) } else { WaitingRoom.Origin(0) }
+        let other = change(wait) { $0.enter(guest, from: origin) }
+        if let other { waiting[other] = nil }
         return other
     }
 
-    mutating func left(_ guest: ObjectIdentifier) {
+    mutating func left(_ guest: WaitingRoom.Guest) {
         guard let wait = waiting.removeValue(forKey: guest) else { return }
-        rooms[wait]?.leave(guest)
+        change(wait) { $0.leave(guest) }
     }
 
-    func count(_ wait: Wait) -> Int { rooms[wait]?.count ?? 0 }
+    private mutating func change<Result>(_ wait: Wait, _ body: (inout WaitingRoom) -> Result) -> Result {
+        switch wait {
+        case .firstHead: body(&firstHeads)
+        case .nextHead: body(&nextHeads)
+        case .body: body(&bodies)
+        }
+    }
 }

@@ -66,7 +66,7 @@ final class HTTPCore: Sendable {
         503, "stopping", "The node is being stopped.", remedy: "Repeat the request in a moment.", retryAfter: 5)
 
     private struct State {
-        var connections: [ObjectIdentifier: HTTPConnection] = [:]
+        var connections: [WaitingRoom.Guest: HTTPConnection] = [:]
         var crowd: HTTPCrowd
         var told = LogBudget()
         var streams = 0
@@ -105,7 +105,7 @@ final class HTTPCore: Sendable {
         }
         let connection = HTTPConnection(handle, descriptor: descriptor, peer: peer, core: self)
         let isDraining = state.withLock { state in
-            state.connections[ObjectIdentifier(connection)] = connection
+            state.connections[connection.guest] = connection
             return state.isDraining
         }
         if isDraining { connection.drain() }
@@ -116,8 +116,8 @@ final class HTTPCore: Sendable {
     func closed(_ connection: HTTPConnection) {
         connection.closed()
         state.withLock { state in
-            state.connections[ObjectIdentifier(connection)] = nil
-            state.crowd.left(ObjectIdentifier(connection))
+            state.connections[connection.guest] = nil
+            state.crowd.left(connection.guest)
         }
         connectionChanged()
     }
@@ -126,7 +126,7 @@ final class HTTPCore: Sendable {
     /// is closed. On the server's thread only.
     func waits(_ connection: HTTPConnection, for wait: HTTPCrowd.Wait?) {
         let (other, lines, due) = state.withLock { state -> (HTTPConnection?, [LinkLoop.Event], Int64?) in
-            let guest = ObjectIdentifier(connection)
+            let guest = connection.guest
             guard let wait else {
                 state.crowd.left(guest)
                 return (nil, [], nil)
@@ -134,7 +134,7 @@ final class HTTPCore: Sendable {
             guard let other = state.crowd.waits(guest, for: wait, from: connection.peer) else { return (nil, [], nil) }
             let event = LinkLoop.Event(
                 code: "too-many-waiting", peer: nil,
-                detail: "\(address): a connection without \(wait.rawValue) gave way to a newer one")
+                detail: "\(address): a connection without \(wait.words) gave way to a newer one")
             return (state.connections[other], state.told.happened(event, at: Self.now), state.told.due)
         }
         other?.giveWay()
