@@ -79,6 +79,13 @@ package final class ContactCentreApplication<Outgoing: Sender>: Application {
         try desk.tellStanding(body, to: envelope.header.stream.destination, in: transaction)
     }
 
+    package func lost(at destination: NodeID, in transaction: borrowing WriteTransaction) throws(StoreError) {
+        do { try desk.lost(at: destination, in: transaction) } catch {
+            throw error as? StoreError
+                ?? StoreError(.engine, "what is lost cannot be asked for: \(error)", remedy: "report this as a fault")
+        }
+    }
+
     /// What a receipt does to an appeal.
     private func settled<Body: Decodable>(
         _ type: Body.Type, _ envelope: Envelope, _ act: (Body) throws -> Void

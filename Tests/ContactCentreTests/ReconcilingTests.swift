@@ -110,6 +110,72 @@ struct ReconcilingTests {
         #expect(try office.appeal("centre", id)?.outcome == "answered")
     }
 
+    @Test("What a home refuses after it was put back is the first line's again, with its text; not once it is answered")
+    func refusedLate() throws {
+        let office = try TestOffice()
+        let (id, claim, person) = try working(office)
+        let sent = try #require(office.delivered.first { $0.item.header.kind == .escalation })
+        let body = try MessageBody.decode(EscalationBody.self, try EnvelopeCodec.decode(sent.item.bytes))
+        let before = try office.place("centre").engine.committed
+        try office.write("centre") { desk, transaction in
+            try desk.takeBack(body, code: "wrong-home", in: transaction)
+        }
+        let appeal = try #require(try office.appeal("centre", id))
+        #expect(appeal.owner == "centre" && appeal.state == .queuedL1 && appeal.ownershipEpoch > body.ownershipEpoch)
+        let (claimed, _) = try office.claim("centre", TestOffice.first, id)
+        #expect(claimed.id == id.description)
+        try office.place("centre").engine.restore(before)
+        try office.write("cc-mse") { desk, transaction in
+            try desk.answer(id, claim: claim.number, text: "Да.", delivery: "call", by: person, in: transaction)
+        }
+        try office.courier()
+        try office.write("centre") { desk, transaction in
+            try desk.takeBack(body, code: "wrong-home", in: transaction)
+        }
+        #expect(try office.appeal("centre", id)?.state == .resolved)
+    }
+
+    @Test(
+        "What nobody could give a home again is the first line's again, with its text while that is kept",
+        arguments: [false, true])
+    func lost(textIsGone: Bool) throws {
+        let office = try TestOffice()
+        let kept = try office.escalated(.special, "MSE")
+        let withIt = try office.place("cc-mse").engine.committed
+        let gone = try office.escalated(.special, "MSE")
+        let elsewhere = try office.escalated(.personal, "OSZN")
+        // Of two it knows one again; streams are as they were: in this office nobody gets a new life.
+        var tables = try office.place("cc-mse").engine.committed
+        tables[.appeals] = withIt[.appeals]
+        try office.place("cc-mse").engine.restore(tables)
+        if textIsGone {
+            office.now += 25 * 3_600_000
+            try office.write("centre") { desk, transaction in
+                while try desk.passTime(in: transaction) {}
+            }
+        }
+        try office.write("centre") { desk, transaction in
+            try desk.lost(at: NodeID("cc-mse") ?? .everyone, in: transaction)
+            while try desk.passTime(in: transaction) {}
+        }
+        try office.courier()
+        #expect(try office.appeal("centre", kept)?.state == .handedOver)
+        #expect(try office.appeal("centre", elsewhere)?.state == .handedOver)
+        let back = try #require(try office.appeal("centre", gone))
+        #expect(back.state == .queuedL1 && back.owner == "centre" && back.home == nil)
+        let (claimed, _) = try office.claim("centre", TestOffice.first)
+        #expect(claimed.id == gone.description)
+        let text = try office.read("centre") { transaction throws(StoreError) in try transaction.get(.text, gone.key) }
+        #expect(String(decoding: text ?? [], as: UTF8.self).contains(textIsGone ? "утрачен" : "отказали"))
+        // A second answer, or a late one, changes nothing.
+        try office.write("centre") { desk, transaction in
+            try desk.takeBackLost(
+                .init(id: gone.description, ownershipEpoch: back.ownershipEpoch - 1),
+                from: NodeID("cc-mse") ?? .everyone, in: transaction)
+        }
+        #expect(try office.appeal("centre", gone)?.state == .activeL1)
+    }
+
     @Test("What is still its own stays as it is")
     func own() throws {
         let office = try TestOffice()

@@ -1,4 +1,5 @@
 import FederationTestKit
+import FoundationEssentials
 import Glibc
 import Testing
 
@@ -140,11 +141,67 @@ struct BackupTests {
         newer.storeFormat = 9
         try TrustFile.write(newer, to: backup.manifestFile)
         #expect(code() == "backup-newer")
+        var altered = try JSONDecoder().decode(Backup.Manifest.self, from: Data(manifest))
+        altered.tables["meta"] = 1
+        try TrustFile.write(altered, to: backup.manifestFile)
+        #expect(code() == "backup-damaged")
         try Files.write(Array("{".utf8), to: backup.manifestFile)
         #expect(code() == "file-malformed")
         #expect(Files.exists(federation.place("centre").storeFolder + "/data.mdb"))
         try Files.write(manifest, to: backup.manifestFile)
         #expect(code() == nil)
+        _ = try federation.start("centre")
+    }
+
+    @Test("No two lives of a node number alike, even when one backup is put back twice and the store is gone between")
+    func twice() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: TallyApplication.init)
+        defer { federation.stopAll() }
+        let backup = Backup(federation.folder.path + "/backup")
+        _ = try federation.start("centre").backUp(to: backup.folder + "//")
+        federation.stop("centre")
+        func lives() throws -> UInt64 {
+            let node = try federation.start("centre")
+            defer { federation.stop("centre") }
+            return try node.store.read { transaction throws(StoreError) in
+                try transaction.number(MetaKey.incarnationCount)
+            }
+        }
+        let place = federation.place("centre")
+        try restore(federation, "centre", backup)
+        #expect(try lives() == 1)
+        #expect(unlink(place.storeFolder + "/data.mdb") == 0)
+        try restore(federation, "centre", backup)
+        #expect(try lives() == 2)
+        // A folder that knows nothing yet, and a store that was put back by a release that noted nothing.
+        #expect(unlink(place.livesFile) == 0)
+        try restore(federation, "centre", backup)
+        #expect(try lives() == 3)
+        try Files.write(Array("{".utf8), to: place.livesFile)
+        #expect { try restore(federation, "centre", backup) } throws: {
+            ($0 as? FederationError)?.code == "file-malformed"
+        }
+    }
+
+    @Test("What a restore that was killed has left is cleared by the next, and whole stores stay")
+    func killedRestore() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: TallyApplication.init)
+        defer { federation.stopAll() }
+        let backup = Backup(federation.folder.path + "/backup")
+        let centre = try federation.start("centre")
+        #expect { _ = try centre.backUp(to: federation.place("centre").storeFolder + "/more/backup") } throws: {
+            ($0 as? FederationError)?.code == "backup-in-store"
+        }
+        _ = try centre.backUp(to: backup.folder)
+        federation.stop("centre")
+        let store = federation.place("centre").storeFolder
+        for (name, isFinished) in [("-aside-1", false), ("-aside-2", true)] {
+            try Files.makeFolder(store + name + "/store", mode: 0o700)
+            try Files.write([1], to: store + name + "/store/data.mdb")
+            if !isFinished { try Files.write([], to: store + name + "/unfinished") }
+        }
+        try restore(federation, "centre", backup)
+        #expect(!Files.exists(store + "-aside-1") && Files.exists(store + "-aside-2/store/data.mdb"))
         _ = try federation.start("centre")
     }
 

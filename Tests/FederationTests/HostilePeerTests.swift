@@ -90,6 +90,63 @@ struct HostilePeerTests {
         }
     }
 
+    @Test("A base that no stream reaches ends the session")
+    func farBase() {
+        let theirs = FrameTests.stream(FrameTests.peer, FrameTests.here)
+        var (exchange, _) = met()
+        let base = StreamBase(stream: theirs, base: 1 << 40 + 1, digest: .zero)
+        #expect(closed(arrive(.offer, LinkCodec.bases([base]), &exchange)) == "base-out-of-reach")
+    }
+
+    @Test("Other bytes under a position that is kept here end the session; the same ones are acknowledged again")
+    func otherBytes() throws {
+        struct OnePack: OutboxReading {
+            var pack: Pack
+            func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { pack }
+        }
+        let stream = FrameTests.stream(FrameTests.peer, FrameTests.other)
+        func envelope(_ body: UInt8) -> [UInt8] {
+            let header = EnvelopeHeader(
+                stream: stream, position: 1, kind: .probe, id: ID128(high: 1, low: 1),
+                created: Timestamp(milliseconds: 1), topologyVersion: 1)
+            return EnvelopeCodec.encode(Envelope(header: header, body: EnvelopeBody(bytes: [body])))
+        }
+        var row = StreamRow(ordinal: 1)
+        row.last = 1
+        var pack = Pack(first: 1, digestBefore: .zero)
+        pack.append(envelope(7))
+        for (body, code) in [(UInt8(7), nil), (8, "position-reused")] as [(UInt8, String?)] {
+            var (exchange, _) = met([StreamChange(id: stream, row: row)])
+            let actions = exchange.arrived(
+                FramedMessage(kind: .envelope, flags: 0, bytes: envelope(body)), in: 1, reading: OnePack(pack: pack),
+                random: { ID128(high: 5, low: 5) })
+            #expect(closed(actions) == code)
+        }
+    }
+
+    @Test("Of an origin that invents lives so many are followed, and the session goes on for the others")
+    func lives() throws {
+        var (exchange, _) = met()
+        func send(_ life: UInt64) -> [ExchangeAction] {
+            var stream = FrameTests.stream(FrameTests.peer, FrameTests.here)
+            stream.incarnation = Incarnation(bits: ID128(high: 3, low: life))
+            let header = EnvelopeHeader(
+                stream: stream, position: 1, kind: .probe, id: ID128(high: 1, low: life),
+                created: Timestamp(milliseconds: 1), topologyVersion: 1)
+            let bytes = EnvelopeCodec.encode(Envelope(header: header, body: EnvelopeBody(bytes: [])))
+            return arrive(.envelope, bytes, &exchange)
+        }
+        for life in 1...UInt64(Exchange.mostLives) {
+            #expect(!send(life).contains { if case .note = $0 { true } else { false } })
+        }
+        let actions = send(1_000_000)
+        #expect(actions.contains { if case .note(let code, _, _) = $0 { code == "too-many-lives" } else { false } })
+        #expect(closed(actions) == nil && exchange.isRunning(1))
+        for case .send(_, let bytes) in actions {
+            #expect(try LinkCodec.acks(Array(bytes.dropFirst(8))).map(\.credit) == [0])
+        }
+    }
+
     @Test("Who was told that there is no credit hears of it when there is room again")
     func roomAgain() throws {
         var (exchange, _) = met()

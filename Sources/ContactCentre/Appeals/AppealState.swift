@@ -87,6 +87,8 @@ package enum AppealTransitions {
         edge(.activeL1, .escalated, .escalating, .firstLine)
         edge(.escalating, .handedOver, .handedOver, .peer)
         edge(.escalating, .rejected, .queuedL1, .peer)
+        // A home that was put back from a backup refuses what it had taken before.
+        edge(.handedOver, .rejected, .queuedL1, .peer)
         // A centre that was put back from a backup hears who has it.
         edge(.queuedL1, .reclaimed, .handedOver, .peer)
         edge(.activeL1, .reclaimed, .handedOver, .peer)

@@ -18,6 +18,8 @@ enum Deadline: UInt8 {
     case answer = 4
     /// An appeal whose home has moved goes there.
     case passing = 5
+    /// A home that has lost messages is asked for what should be there.
+    case checking = 6
 
     static let textMilliseconds: Int64 = 24 * 3_600_000
     static let closingMilliseconds: Int64 = 72 * 3_600_000
@@ -99,6 +101,7 @@ extension Desk {
 
     private func pass(_ what: Deadline, _ row: [UInt8], in transaction: borrowing WriteTransaction) throws {
         if what == .answer { return try Idempotency.forget(row, in: transaction) }
+        if what == .checking { return try checkHome(row, in: transaction) }
         guard let id = AppealID(key: row), var appeal = try appeal(id, in: transaction) else { return }
         switch what {
         case .lease: try endLease(&appeal, id, in: transaction)
@@ -107,7 +110,7 @@ extension Desk {
         case .closing: try closingDue(&appeal, id, in: transaction)
         // One that somebody is at work on stays until the claim ends.
         case .passing: try followHome(of: &appeal, id, in: transaction)
-        case .answer: break
+        case .answer, .checking: break
         }
     }
 

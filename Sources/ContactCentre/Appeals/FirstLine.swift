@@ -167,13 +167,15 @@ extension Desk {
         try save(appeal, id, in: transaction)
     }
 
-    /// The home has refused it: the appeal is the centre's again.
+    /// The home has refused it: the appeal is the centre's again. A home that was put back may refuse what it had taken.
     func takeBack(_ body: EscalationBody, code: String, in transaction: borrowing WriteTransaction) throws {
         guard let id = AppealID(body.id), var appeal = try appeal(id, in: transaction),
-            appeal.ownershipEpoch == body.ownershipEpoch, appeal.state == .escalating
+            appeal.ownershipEpoch == body.ownershipEpoch,
+            appeal.state == .escalating
+                || appeal.state == .handedOver && node == centre && code != Rejection.superseded
         else { return }  // a home that has answered cannot refuse any more
         // It has the appeal under a higher epoch: it is not this node's, whatever this node has forgotten.
-        if code == "stale-owner" {
+        if code == Rejection.superseded {
             try note(.rejected, of: &appeal, by: body.tenancy, code: code, in: transaction)
             try move(&appeal, .handedOver, by: body.tenancy, .peer, in: transaction)
             try letTextGo(appeal, id, in: transaction)
@@ -227,14 +229,14 @@ extension Desk {
         }
         guard appeal.ownershipEpoch == epoch, appeal.state == .escalating || appeal.state == .handedOver,
             appeal.home == home.text
-        else { throw Rejection("stale-owner") }
+        else { throw Rejection(Rejection.superseded) }
         // The answer may overtake the receipt: the home has it, or it could not answer.
         if appeal.state == .escalating { try move(&appeal, .handedOver, by: home.text, .peer, in: transaction) }
         return (id, appeal)
     }
 
     /// At the front of the first line's queue, with its text.
-    private func ownAgain(
+    func ownAgain(
         _ appeal: inout AppealRecord, _ id: AppealID, history: [UInt8], in transaction: borrowing WriteTransaction
     ) throws {
         try raiseEpoch(of: &appeal, in: transaction)

@@ -86,6 +86,11 @@ struct StatusBody: Codable, Sendable, Hashable {
     var mine: [Mine]?
     /// There is more behind the last of `mine`: its id, or of one that was passed over.
     var goesOnAfter: String?
+    /// A home has seen that another one has lost messages.
+    var lostAt: String?
+    /// The centre asks whether the home knows these, for it has lost messages; and which it does not.
+    var believed: [Told]?
+    var unknown: [Told]?
 }
 
 /// An appeal given back to the first line, with its history: the centre may have let go of it.

@@ -36,7 +36,7 @@ extension Desk {
         return (keys, mine)
     }
 
-    private func send(_ body: StatusBody, to peer: NodeID, in transaction: borrowing WriteTransaction) throws {
+    func send(_ body: StatusBody, to peer: NodeID, in transaction: borrowing WriteTransaction) throws {
         try sender.send(.status, id: random(), to: peer, body: try MessageBody.encode(body), in: transaction)
     }
 
@@ -168,13 +168,17 @@ extension Desk {
         _ body: StatusBody, from peer: NodeID, under version: UInt64, in transaction: borrowing WriteTransaction
     ) throws {
         let (mine, told) = (body.mine ?? [], body.told ?? [])
-        guard max(mine.count, told.count) <= StatusBody.most else { throw Rejection("body-invalid") }
+        let (believed, unknown) = (body.believed ?? [], body.unknown ?? [])
+        guard [mine.count, told.count, believed.count, unknown.count].allSatisfy({ $0 <= StatusBody.most }) else { throw Rejection("body-invalid") }
         guard node == centre || peer == centre else { throw Rejection("not-allowed") }
         if node == centre {
             for appeal in mine { try reclaim(appeal, at: peer, under: version, in: transaction) }
+            for told in unknown { try takeBackLost(told, from: peer, in: transaction) }
+            if let lost = body.lostAt.flatMap(NodeID.init), lost != node { try self.lost(at: lost, in: transaction) }
             if let next = body.goesOnAfter { try send(StatusBody(everythingAfter: next), to: peer, in: transaction) }
         } else {
             for told in told { try settle(told, in: transaction) }
+            if !believed.isEmpty { try answer(believed, in: transaction) }
             if let after = body.everythingAfter { try tellEverything(after: after, in: transaction) }
         }
     }

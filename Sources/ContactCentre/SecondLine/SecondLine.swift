@@ -101,7 +101,7 @@ extension Desk {
         if isFromCentre, let known, known.tenancy == body.tenancy, known.owner == node.text {
             return try stays(known, id, under: body.ownershipEpoch, in: transaction)
         }
-        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch else { throw Rejection("stale-owner") }
+        guard known?.ownershipEpoch ?? 0 < body.ownershipEpoch else { throw Rejection(Rejection.superseded) }
         // A home that was put back may have forgotten that it had let go of it: whoever passes it on keeps it.
         guard isFromCentre || known?.owner != node.text else { throw Rejection("owned-here") }
         // Between two tenancies of this node nothing comes that was not here.
@@ -140,7 +140,7 @@ extension Desk {
         _ known: AppealRecord, _ id: AppealID, under epoch: Int, in transaction: borrowing WriteTransaction
     ) throws {
         // One that is refilled may come behind a newer one.
-        guard epoch >= known.ownershipEpoch else { throw Rejection("stale-owner") }
+        guard epoch >= known.ownershipEpoch else { throw Rejection(Rejection.superseded) }
         var appeal = known
         appeal.ownershipEpoch = epoch
         if appeal.state.isFinal {

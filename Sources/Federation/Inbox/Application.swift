@@ -3,6 +3,9 @@ package struct Rejection: Error, Sendable, Hashable {
     /// Kebab-case, such as `stale-owner`.
     package var code: String
     package init(_ code: String) { self.code = code }
+
+    /// Something newer stands where this would have its effect.
+    package static let superseded = "stale-owner"
 }
 
 /// What the exchange carries messages for. Every call is made on the writer's thread, in the transaction that moves
@@ -20,6 +23,9 @@ package protocol Application: AnyObject, Sendable {
     func held(_ envelope: Envelope, reason: HoldReason, in transaction: borrowing WriteTransaction) throws(StoreError)
     /// An envelope that waited here undecided has just been applied: what has become of it in the meantime may be asked.
     func released(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws
+    /// A destination has lost what it had applied, and this node does not have it any more: some of what is believed to be
+    /// there is not.
+    func lost(at destination: NodeID, in transaction: borrowing WriteTransaction) throws(StoreError)
     /// An envelope of this node has just been sent once more to its destination, whose store was put back from a backup:
     /// what has become of it since may be said behind it.
     func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws
@@ -29,6 +35,7 @@ package protocol Application: AnyObject, Sendable {
 extension Application {
     package func released(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
     package func refilled(_ envelope: Envelope, in transaction: borrowing WriteTransaction) throws {}
+    package func lost(at destination: NodeID, in transaction: borrowing WriteTransaction) throws(StoreError) {}
 }
 
 /// Accepts a message for a destination: mints its position in this transaction. It is sent when that is durable.

@@ -121,6 +121,8 @@ package struct ExchangeOutcome: Sendable, Hashable {
     package var held: [HeldPosition] = []
     /// What no one has any more.
     package var lost: [LostPositions] = []
+    /// What a destination has lost of this node's.
+    package var lostThere: [LostThere] = []
 }
 
 package struct HeldPosition: Sendable, Hashable {
@@ -133,6 +135,11 @@ package struct LostPositions: Sendable, Hashable {
     package var stream: StreamID
     package var first: UInt64
     package var last: UInt64
+}
+
+package struct LostThere: Sendable, Hashable {
+    package var stream: StreamID
+    package var count: UInt64
 }
 
 package struct TakenBack: Sendable, Hashable {

@@ -5,7 +5,8 @@ extension Table {
     package static let takenBack = Table("taken-back")
 }
 
-/// Positions of a stream that are missing here: row of table `gaps`; key: stream ‖ first position.
+/// Positions of a stream that are missing here: row of table `gaps`; key: stream ‖ first position. At the origin, under
+/// position 0, what its destination has lost: `last` as it counts, `lost` in all its lives.
 ///
 ///     version u8 = 1 · next, last, asked, lost u64 · found at i64
 package struct GapRow: Sendable, Hashable {
@@ -74,6 +75,29 @@ package enum Gaps {
             found.append((stream: stream, gap: gap))
         }
         return found
+    }
+
+    /// At the origin: what its destination counts as lost for good, in one row for each stream. A destination that is put
+    /// back again counts anew.
+    /// - Returns: how many are lost since it was noted last.
+    static func noteLost(
+        _ count: UInt64, of stream: StreamID, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> UInt64 {
+        var row = try list(of: stream, in: transaction).first?.gap ?? GapRow(first: 0, last: 0, at: transaction.now)
+        guard row.last != count else { return 0 }
+        let more = count > row.last ? count - row.last : count
+        row.last = count
+        row.next = count + 1
+        row.lost += more
+        try put(row, of: stream, in: transaction)
+        return more
+    }
+
+    /// At the origin: positions that destinations have lost for good.
+    package static func lostThere<Transaction: Readable & ~Copyable>(
+        from node: NodeID, in transaction: borrowing Transaction
+    ) throws(StoreError) -> UInt64 {
+        try list(in: transaction).reduce(0) { $0 + ($1.stream.origin == node ? $1.gap.lost : 0) }
     }
 
     static func put(

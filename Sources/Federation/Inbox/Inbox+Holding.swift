@@ -2,6 +2,25 @@
 extension Inbox {
     // MARK: At the destination
 
+    /// What an origin may have waiting here for a decision, with a kilobyte for each: it chooses what a message says of
+    /// the topology, and how many streams it has.
+    static let mostHeldBytes: UInt64 = 64 << 20
+
+    func mayHold(
+        _ item: ReceivedBatch.Item, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> Bool {
+        let used = try transaction.number(MetaKey.heldBytes(item.header.stream.origin))
+        return used + QuarantineRow.room(item.bytes.count) <= Inbox.mostHeldBytes
+    }
+
+    func countHeld(
+        _ bytes: Int, of origin: NodeID, isMore: Bool, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let (key, room) = (MetaKey.heldBytes(origin), QuarantineRow.room(bytes))
+        let used = try transaction.number(key)
+        try transaction.setNumber(key, isMore ? used + room : used - min(used, room))
+    }
+
     /// Keeps an envelope unopened, or as it was refused, when that is the verdict.
     /// - Returns: whether it waits here for a decision; to an origin that knows nothing of holding it is refused, and
     ///   what stays here is for people to look at.
@@ -22,6 +41,8 @@ extension Inbox {
             row.decidedBy = node.text
             row.why = "its origin runs a release that knows nothing of holding"
             row.envelope = []
+        } else {
+            try countHeld(item.bytes.count, of: item.header.stream.origin, isMore: true, in: transaction)
         }
         try Quarantine.put(row, as: try transaction.nextNumber(MetaKey.quarantineCount), in: transaction)
         return stays
@@ -66,10 +87,13 @@ extension Inbox {
                 try application.released(opened, in: transaction)
             }
         }
+        // A store that is put back from before this decision opens it again: it is not held for what was mended since.
+        attempts.ended(Attempt(row.header))
         row.state = decision == .release && row.code.isEmpty ? .released : .returned
         row.decidedAt = transaction.now
         row.decidedBy = actor
         row.why = why
+        try countHeld(row.envelope.count, of: row.header.stream.origin, isMore: false, in: transaction)
         row.envelope = []
         try Quarantine.put(row, as: number, in: transaction)
         let stream = row.header.stream
@@ -160,6 +184,22 @@ extension Inbox {
         return true
     }
 
+    /// A destination that was put back has refused in the end what its earlier life had applied: it is this node's again.
+    /// - Returns: false when it is not here any more.
+    private func takeBackApplied(
+        _ place: StreamPosition, _ code: String, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> Bool {
+        guard var row = try transaction.group.streams.row(of: place.stream, in: transaction) else { return false }
+        guard place.position > row.refillBase, row.appliedCount > 0,
+            let pack = try Outbox.pack(holding: place.position, of: row.ordinal, in: transaction)
+        else { return false }
+        row.appliedCount -= 1
+        transaction.group.streams.update(place.stream, row)
+        try conclude(Array(pack.envelope(at: place.position)), place, code, &outcome, in: transaction)
+        return true
+    }
+
     /// A destination has decided about what it held.
     func outcomeCame(
         _ message: Envelope, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
@@ -178,6 +218,12 @@ extension Inbox {
             // The receipt that says so is on its way yet.
             let early = HeldRow(outcome: body.outcome, heldAt: transaction.now)
             try transaction.put(.held, place.key, early.encoded())
+        } else if let code = body.outcome.code, body.position <= row.base,
+            try transaction.get(.takenBack, place.key) == nil
+        {
+            let isBack = try takeBackApplied(place, code, &outcome, in: transaction)
+            outcome.takenBack.append(
+                TakenBack(stream: stream, position: body.position, code: isBack ? "late-\(code)" : "too-late-\(code)"))
         }
     }
 }

@@ -14,12 +14,26 @@ extension Inbox {
         _ stream: StreamID, _ position: UInt64, _ code: String?, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let key = StreamPosition(stream: stream, position: position).key
-        if let code {
-            try transaction.put(.refusals, key, Array(code.utf8))
-        } else {
+        guard let code else {
             try transaction.delete(.refusals, key)
+            return
         }
+        try transaction.put(.refusals, key, Array(code.utf8))
+        guard position > Inbox.refusalsKept else { return }
+        let (prefix, oldest) = (stream.key, StreamPosition(stream: stream, position: position - Inbox.refusalsKept).key)
+        var gone: [[UInt8]] = []
+        try transaction.scan(.refusals, from: prefix) { key, _ in
+            let key = Array(key)
+            guard key.starts(with: prefix), key.lexicographicallyPrecedes(oldest), gone.count < 2 else { return false }
+            gone.append(key)
+            return true
+        }
+        for key in gone { try transaction.delete(.refusals, key) }
     }
+
+    /// Positions of a stream back from the newest that is refused: an origin whose backup is older hears of what was
+    /// refused before as applied.
+    static let refusalsKept: UInt64 = 100_000
 
     /// Says what became of positions, as far as it is known: what is being refilled is not yet.
     func tellOutcomes(_ message: Envelope, in transaction: borrowing WriteTransaction) throws {
@@ -75,7 +89,8 @@ extension Inbox {
         else { return }
         let refused = Dictionary(
             told.refused.map { ($0.position, $0.code) }, uniquingKeysWith: { first, _ in first })
-        try settle(stream, through: min(told.last, row.last), refused, &outcome, in: transaction)
+        let last = min(told.last, row.last, row.base + Inbox.mostSettled)
+        try settle(stream, through: last, refused, &outcome, in: transaction)
         try askOutcomes(stream, through: row.last, in: transaction)
     }
 

@@ -2,6 +2,8 @@
 extension Inbox {
     /// Positions that one request asks for.
     static let refillCount: UInt32 = 64
+    /// Gaps of one stream that are kept, those that are closed too.
+    static let mostGaps = 64
     /// Bytes that one answer holds, about: what is new waits behind it in the same stream, 0.3 s on 1 Mbit/s.
     static let refillBytes = 32 << 10
 
@@ -9,13 +11,20 @@ extension Inbox {
 
     /// The previous hop has let go of positions that this store knows nothing of: the lane goes on behind them, and
     /// their origin is asked.
+    /// - Returns: false when too much is missing of it already.
     func openGap(
         _ stream: StreamID, _ row: inout StreamRow, through base: UInt64, in transaction: borrowing WriteTransaction
-    ) throws(StoreError) {
+    ) throws(StoreError) -> Bool {
+        let known = try Gaps.list(of: stream, in: transaction).map(\.gap)
+        if known.count >= Inbox.mostGaps {
+            guard let done = known.first(where: { !$0.isOpen }) else { return false }
+            try transaction.delete(.gaps, StreamPosition(stream: stream, position: done.first).key)
+        }
         var gap = GapRow(first: row.last + 1, last: base, at: transaction.now)
         row.missing += base - row.last
         if row.missingFrom == 0 { row.missingFrom = gap.first }
         try ask(stream, &gap, in: transaction)
+        return true
     }
 
     /// In a store that was put back: what was held in it may have been decided since, and its origin knows. It is missing
@@ -58,7 +67,8 @@ extension Inbox {
     private func forgetAsked(
         _ stream: StreamID, _ position: UInt64, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
-        guard let (number, _) = try Quarantine.asked(stream, position, in: transaction) else { return }
+        guard let (number, row) = try Quarantine.asked(stream, position, in: transaction) else { return }
+        try countHeld(row.envelope.count, of: stream.origin, isMore: false, in: transaction)
         try transaction.delete(.quarantine, Quarantine.key(number))
     }
 
@@ -89,6 +99,20 @@ extension Inbox {
             try Gaps.put(gap, of: stream, in: transaction)
             try noteFloor(stream, in: transaction)
         }
+    }
+
+    /// Nobody will answer any more: what is missing of an origin is lost. A person has said so.
+    /// - Returns: how many positions.
+    package func giveUp(_ origin: NodeID, in transaction: borrowing WriteTransaction) throws(StoreError) -> UInt64 {
+        var outcome = ExchangeOutcome()
+        for (stream, gap) in try Gaps.list(in: transaction)
+        where stream.origin == origin && stream.destination == node && gap.isOpen {
+            var gap = gap
+            try lose(stream, &gap, through: gap.last, &outcome, in: transaction)
+            try Gaps.put(gap, of: stream, in: transaction)
+            try noteFloor(stream, in: transaction)
+        }
+        return outcome.lost.reduce(0) { $0 + $1.last - $1.first + 1 }
     }
 
     /// Positions that no one has any more.
@@ -160,12 +184,14 @@ extension Inbox {
         else { throw Rejection("body-invalid") }
         let item = ReceivedBatch.Item(header: header, bytes: refill.envelope)
         let verdict = try attempt(item, &outcome, in: transaction)
-        if refill.what == .held { try tell(verdict, of: header, in: transaction) }
         if case .rejected(let code) = verdict {
             outcome.takenBack.append(TakenBack(stream: stream, position: refill.position, code: "refill-\(code)"))
             // It has had its effect and something newer stands in its place: both ends go on counting it as applied.
-            if refill.what == .applied { return try count(stream, in: transaction) { $0.appliedCount += 1 } }
+            if refill.what == .applied, code == Rejection.superseded {
+                return try count(stream, in: transaction) { $0.appliedCount += 1 }
+            }
         }
+        try tell(verdict, of: header, asIn: refill.what, in: transaction)
         let stays = try hold(item, verdict, &outcome, in: transaction)
         guard var row = try transaction.group.streams.row(of: stream, in: transaction) else { return }
         row.missing -= min(row.missing, 1)
@@ -173,15 +199,16 @@ extension Inbox {
         transaction.group.streams.update(stream, row)
     }
 
-    /// The origin has counted it as held: it hears what became of it, unless it is held again.
+    /// What the origin has counted as held or as applied, and has become something else: it hears so. Of what is held
+    /// again it hears when that is decided.
     private func tell(
-        _ verdict: Verdict, of header: EnvelopeHeader, in transaction: borrowing WriteTransaction
+        _ verdict: Verdict, of header: EnvelopeHeader, asIn what: Refill.What, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let outcome: HoldOutcome
-        switch verdict {
-        case .applied: outcome = .applied
-        case .rejected(let code): outcome = .rejected(code)
-        case .held: return
+        switch (what, verdict) {
+        case (.held, .applied): outcome = .applied
+        case (.held, .rejected(let code)), (.applied, .rejected(let code)): outcome = .rejected(code)
+        default: return
         }
         try sender.send(
             .receipt, id: header.id, to: header.stream.origin, body: OutcomeBody(header, outcome).encoded(),
@@ -220,9 +247,9 @@ extension Inbox {
         let through = min(wanted, row.last)
         var next = request.first
         if next <= row.refillBase {
-            let gone = min(row.refillBase, wanted)
+            let gone = row.refillBase
             try give(
-                Refill(.gone, of: stream, next, through: gone, isLast: gone == wanted), to: destination,
+                Refill(.gone, of: stream, next, through: gone, isLast: gone >= wanted), to: destination,
                 in: transaction)
             next = gone + 1
         }

@@ -66,9 +66,11 @@ package struct Inbox: Sendable {
             row.receivedFrom = batch.incarnation
             row.isReopened = false
             transaction.group.streams.update(stream, row)
-            if stream.destination == node, !row.takesMore {
+            let isForHere = stream.destination == node
+            let mayAnswer = try mayAnswer(item.header, in: transaction)
+            if isForHere, !row.takesMore || !mayAnswer {
                 outcome.refused.insert(stream)
-            } else if stream.destination == node {
+            } else if isForHere {
                 try apply(item, &outcome, in: transaction)
             } else if stream.destination == .everyone {
                 try hold(item, try attempt(item, &outcome, in: transaction), &outcome, in: transaction)
@@ -79,6 +81,19 @@ package struct Inbox: Sendable {
                 outcome.refused.insert(stream)
             }
         }
+    }
+
+    /// Who asks for a refill waits while what was given before is not fetched: nobody fills this store by asking. What
+    /// counts is what the next hop holds, not what is decided: that may wait for the refill.
+    private func mayAnswer(
+        _ header: EnvelopeHeader, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> Bool {
+        guard header.kind == .refillRequest else { return true }
+        let answers = StreamID(
+            origin: node, incarnation: sender.incarnation, destination: header.stream.origin,
+            lane: MessageKind.refill.lane)
+        guard let row = try transaction.group.streams.row(of: answers, in: transaction) else { return true }
+        return row.last - min(row.last, max(row.forwarded, row.base)) <= Exchange.window
     }
 
     enum Verdict {
@@ -98,13 +113,17 @@ package struct Inbox: Sendable {
         }
         let attempt = Attempt(item.header)
         let tries = attempts.tries(attempt)
-        guard tries < Inbox.mostTries else { return .held(.quarantined, tries: tries) }
+        guard tries < Inbox.mostTries else {
+            return try mayHold(item, in: transaction) ? .held(.quarantined, tries: tries) : .rejected("quarantine-full")
+        }
         attempts.begins(attempt)
         let code = try open(item.bytes, &outcome, in: transaction)
         attempts.ended(attempt)
         guard let code else { return .applied }
-        let isNewer = item.header.topologyVersion > topologyVersion()
-        return isNewer && item.header.kind.isForApplication ? .held(.parked, tries: 1) : .rejected(code)
+        guard item.header.topologyVersion > topologyVersion(), item.header.kind.isForApplication,
+            try mayHold(item, in: transaction)
+        else { return .rejected(code) }
+        return .held(.parked, tries: 1)
     }
 
     /// The effect of an envelope, in a part of its own.
@@ -179,6 +198,9 @@ package struct Inbox: Sendable {
             transaction.group.streams.update(state.stream, row)
             return
         }
+        if let tally = state.tally, tally.lost > 0, tally.missing == 0 {
+            try lost(tally.lost, of: state.stream, &outcome, in: transaction)
+        }
         row.safe = max(row.safe, state.tally?.safe ?? 0)
         let applied = min(state.applied, row.last, row.base + Inbox.mostSettled)
         guard applied > row.base else {
@@ -191,6 +213,16 @@ package struct Inbox: Sendable {
         let refused = Dictionary(
             state.rejections.map { ($0.position, $0.code) }, uniquingKeysWith: { first, _ in first })
         try settle(state.stream, through: applied, refused, &outcome, in: transaction)
+    }
+
+    /// A destination has lost what it had applied, and nobody has it any more: people hear of it at this end too.
+    private func lost(
+        _ count: UInt64, of stream: StreamID, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) {
+        let more = try Gaps.noteLost(count, of: stream, in: transaction)
+        guard more > 0 else { return }
+        outcome.lostThere.append(LostThere(stream: stream, count: more))
+        try application.lost(at: stream.destination, in: transaction)
     }
 
     /// Acts on what became of a stream's positions, from its base on.
@@ -312,7 +344,11 @@ package struct Inbox: Sendable {
         var row = try transaction.group.streams.open(start.stream, in: transaction)
         guard start.base > row.last, start.stream.origin != node else { return }
         // A destination steps over nothing: what is missing is asked for at its origin, whoever let it go.
-        if start.stream.destination == node { try openGap(start.stream, &row, through: start.base, in: transaction) }
+        if start.stream.destination == node,
+            try !openGap(start.stream, &row, through: start.base, in: transaction)
+        {
+            return
+        }
         row.begin(at: start)
         row.receivedFrom = incarnation
         try Outbox.delete(packsOf: start.stream, row.ordinal, in: transaction)

@@ -54,6 +54,9 @@ package struct QuarantineRow: Sendable, Hashable {
     /// How many bytes it had.
     package var size: UInt32
 
+    /// What it takes here while it waits.
+    static func room(_ bytes: Int) -> UInt64 { UInt64(bytes) + 1024 }
+
     init(_ reason: HoldReason, tries: Int, _ item: ReceivedBatch.Item, at time: Timestamp) {
         self.reason = reason
         self.tries = UInt32(clamping: tries)
@@ -127,6 +130,7 @@ package enum Quarantine {
         limit: Int, _ state: QuarantineRow.State? = nil, in transaction: borrowing Transaction
     ) throws(StoreError) -> [(number: UInt64, row: QuarantineRow)] {
         var stored: [([UInt8], [UInt8])] = []
+        guard limit > 0 else { return [] }
         try transaction.scanBackwards(.quarantine, from: key(.max)) { key, value in
             let value = Array(value)
             if state == nil || value.count > 1 && value[1] == state?.rawValue {

@@ -17,13 +17,16 @@ extension Exchange {
     /// What a destination has counted, as it was told.
     mutating func compare(_ state: ReceiptState) { if state.tally != nil { tallies[state.stream] = state } }
 
-    /// Both ends have counted the same positions, and nothing that was decided late is on its way: then each count is
-    /// the same at both.
+    /// Both ends have counted the same positions: then each count is the same at both, but for what the destination has
+    /// decided late or lost. What is held or gone there was applied or refused here, and what was held at one end may be
+    /// decided at the other: nothing else moves.
     private mutating func compare(_ stream: StreamID, _ row: StreamRow, _ state: ReceiptState) -> [ExchangeAction] {
-        guard let tally = state.tally, row.isCounted, row.base == state.applied, tally.held == UInt64(row.held),
-            tally.missing == 0
-        else { return [] }
-        guard tally.rejected != row.rejectedCount || tally.applied + tally.lost != row.appliedCount else {
+        guard let tally = state.tally, row.isCounted, row.base == state.applied, tally.missing == 0 else { return [] }
+        let applied = Int64(clamping: row.appliedCount) - Int64(clamping: tally.applied)
+        let refused = Int64(clamping: row.rejectedCount) - Int64(clamping: tally.rejected)
+        let held = Int64(row.held) - Int64(clamping: tally.held)
+        let most = -max(0, held)
+        guard applied < most || refused < most || applied + refused + held != Int64(clamping: tally.lost) else {
             return inOrder(stream)
         }
         return alarm(

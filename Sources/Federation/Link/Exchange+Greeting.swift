@@ -189,7 +189,7 @@ extension Exchange {
             let last = held?.last ?? 0
             sessions[number]?.sending[stream] = Sending(
                 ordinal: row.ordinal, next: last + 1, last: row.last,
-                credit: held?.credit ?? row.base + Exchange.window, acknowledged: last)
+                credit: min(held?.credit ?? .max, max(last, row.base) + Exchange.window), acknowledged: last)
             sessions[number]?.turns.add(stream)
             if stream.destination == .everyone { continue }
             if last > row.forwarded || (last > 0 && row.forwardedTo != hello.incarnation) {

@@ -1,7 +1,7 @@
 /// Envelopes and receipts that come.
 extension Exchange {
     mutating func envelopeArrived(
-        _ message: FramedMessage, _ number: SessionNumber
+        _ message: FramedMessage, _ number: SessionNumber, _ outbox: some OutboxReading
     ) throws(FrameFault) -> [ExchangeAction] {
         guard let peer = sessions[number]?.peer else { return [] }
         var reader = ByteReader(message.bytes)
@@ -12,18 +12,36 @@ extension Exchange {
             throw FrameFault(stream.origin == peer ? "not-ours-to-relay" : "wrong-origin")
         }
         sessions.change(number) { $0.burstOpen = message.flags & FrameFlags.burst != 0 }
+        guard rows[stream] != nil || admits(stream) else { return tooManyLives(stream, number) }
         let expected = sessions[number]?.expected[stream] ?? (rows[stream]?.last ?? 0) + 1
         if header.position == expected {
             sessions.change(number) { $0.take(ReceivedBatch.Item(header: header, bytes: message.bytes)) }
         } else if header.position > expected, sessions[number]?.awaitingResend.contains(stream) != true {
             throw FrameFault("position-gap")
         } else if header.position < expected, let row = rows[stream], header.position <= row.last {
-            // Once more what is durable already: say so again.
+            // Once more what is durable already: say so again. As far as it is kept here, it must be the same.
+            let kept = header.position > row.base ? outbox.pack(holding: header.position, of: row.ordinal) : nil
+            guard kept.map({ Array($0.envelope(at: header.position)) == message.bytes }) ?? true else {
+                throw FrameFault("position-reused")
+            }
             var bytes: [UInt8] = []
             Frame.append(.ack, LinkCodec.acks([ack(stream, row)])[...], to: &bytes)
             return [.send(number, bytes)] + submitReceived(number)
         }
         return submitReceived(number)
+    }
+
+    /// Not followed: without credit it stays where it is, and all else goes on.
+    private func tooManyLives(_ stream: StreamID, _ number: SessionNumber) -> [ExchangeAction] {
+        var bytes: [UInt8] = []
+        Frame.append(
+            .ack, LinkCodec.acks([ack(stream, StreamRow(ordinal: 0), resend: true, isHeld: true)])[...], to: &bytes)
+        return [
+            .note(
+                code: "too-many-lives", peer: stream.origin,
+                detail: "streams of \(Exchange.mostLives) lives of its store are known here: \(stream) is not taken"),
+            .send(number, bytes),
+        ]
     }
 
     /// Hands what has come to the store, unless more of a burst is on its way or the last batch is not done.
@@ -61,6 +79,11 @@ extension Exchange {
                 code: "gap-lost", peer: lost.stream.origin,
                 detail: "\(lost.stream): \(lost.first) to \(lost.last) are not there any more")
         }
+        let lostThere = outcome.lostThere.map { lost in
+            ExchangeAction.note(
+                code: "gap-lost-there", peer: lost.stream.destination,
+                detail: "\(lost.stream): \(lost.count) that had been applied are not there any more, nor here")
+        }
         let held = outcome.held.map { held in
             let isHere = held.stream.origin != node
             let detail = "\(held.stream), position \(held.position): \(held.reason.rawValue)"
@@ -69,7 +92,7 @@ extension Exchange {
                 peer: isHere ? held.stream.origin : held.stream.destination,
                 detail: isHere ? "\(detail); ekc quarantine list" : detail)
         }
-        return refused + lost + held
+        return refused + lost + lostThere + held
     }
 
     /// No room for these: what was sent beyond the last durable one must be sent again, once there is credit. A room that
@@ -139,7 +162,8 @@ extension Exchange {
                 let pending = pendingReceipts[state.stream]
                 let isNews = min(state.applied, row.last) > pending?.applied ?? row.base
                 let isSafer = state.tally?.safe ?? 0 > max(row.safe, pending?.tally?.safe ?? 0)
-                if isNews || isSafer { pendingReceipts[state.stream] = state }
+                let isLoss = state.tally?.lost ?? 0 != tallies[state.stream]?.tally?.lost ?? 0
+                if isNews || isSafer || isLoss { pendingReceipts[state.stream] = state }
                 compare(state)
                 continue
             }
@@ -208,10 +232,17 @@ extension Exchange {
         return actions
     }
 
-    mutating func offered(_ bases: [StreamBase], _ number: SessionNumber) -> [ExchangeAction] {
+    /// No stream gets so far.
+    private static let farthestBase: UInt64 = 1 << 40
+
+    mutating func offered(
+        _ bases: [StreamBase], _ number: SessionNumber
+    ) throws(FrameFault) -> [ExchangeAction] {
         guard let session = sessions[number], let life = session.incarnation else { return [] }
-        let ahead = bases.filter {
-            previousHop(of: $0.stream) == session.peer && $0.base > rows[$0.stream]?.last ?? 0
+        var ahead: [StreamBase] = []
+        for base in bases where previousHop(of: base.stream) == session.peer {
+            guard base.base <= Exchange.farthestBase else { throw FrameFault("base-out-of-reach") }
+            if base.base > rows[base.stream]?.last ?? 0, admits(base.stream) { ahead.append(base) }
         }
         guard !ahead.isEmpty else { return [] }
         for start in ahead {

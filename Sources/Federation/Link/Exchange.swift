@@ -42,6 +42,9 @@ package struct Exchange: Sendable {
     var reports: [NodeID: NodeReport] = [:]
     /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
     package internal(set) var isRewound = false
+    /// The lives whose streams are known here, by origin: one that invents lives is not followed for ever.
+    private var lives: [NodeID: Set<Incarnation>] = [:]
+    static let mostLives = 128
     /// By origin and destination; only ways that the topology has.
     private var previousHops: [Way: NodeID] = [:]
 
@@ -60,6 +63,7 @@ package struct Exchange: Sendable {
         self.isRewound = isRewound
         self.rows = Dictionary(rows.map { ($0.id, $0.row) }, uniquingKeysWith: { first, _ in first })
         self.peers = Dictionary(peers.map { ($0.node, $0.row) }, uniquingKeysWith: { first, _ in first })
+        for stream in self.rows.keys { lives[stream.origin, default: []].insert(stream.incarnation) }
     }
 
     /// The position through which a destination has decided about a stream of this node, by the newest receipt.
@@ -171,6 +175,14 @@ package struct Exchange: Sendable {
             actions += end(number, code: "topology-changed", detail: "streams between us go another way now")
         }
         return actions
+    }
+
+    /// Whether a stream of another node is followed here: those of the first lives that were met are.
+    mutating func admits(_ stream: StreamID) -> Bool {
+        if rows[stream] != nil || lives[stream.origin]?.contains(stream.incarnation) == true { return true }
+        guard lives[stream.origin]?.count ?? 0 < Exchange.mostLives else { return false }
+        lives[stream.origin, default: []].insert(stream.incarnation)
+        return true
     }
 
     // MARK: What the store tells
@@ -291,7 +303,7 @@ package struct Exchange: Sendable {
                 guard session.phase == .greeting else { throw FrameFault("hello-twice") }
                 return try greeted(
                     try FrameFault.decoding(message.bytes, Hello.init(decoding:)), number, outbox, random)
-            case .envelope: return try envelopeArrived(message, number)
+            case .envelope: return try envelopeArrived(message, number, outbox)
             case .flush:
                 sessions[number]?.burstOpen = false
                 return submitReceived(number)
@@ -304,7 +316,7 @@ package struct Exchange: Sendable {
                 return try receiptsArrived(states, number)
             case .settled:
                 return settledArrived(try FrameFault.decoding(message.bytes, LinkCodec.positions), number)
-            case .offer: return offered(try FrameFault.decoding(message.bytes, LinkCodec.bases), number)
+            case .offer: return try offered(try FrameFault.decoding(message.bytes, LinkCodec.bases), number)
             case .token:
                 let (token, proposed) = try FrameFault.decoding(message.bytes, LinkCodec.token)
                 return tokenArrived(token, proposed: proposed, number)

@@ -80,11 +80,12 @@ package struct Outbox: Sender {
     }
 
     /// Deletes from the refill log what its destination has inside a backup, and the oldest of what is too much.
+    /// - Parameter wanted: bytes that are to go whatever the log may have.
     static func trimRefillLog(
-        of stream: StreamID, _ row: inout StreamRow, in transaction: borrowing WriteTransaction
+        of stream: StreamID, _ row: inout StreamRow, giving wanted: Int = 0, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let safe = min(row.safe, row.base)
-        let excess = transaction.group.rooms.refillExcess(Room(stream))
+        let excess = max(wanted, transaction.group.rooms.refillExcess(Room(stream)))
         var gone: [PackOutline] = []
         var bytes = 0
         if safe > row.refillBase || excess > 0 {
@@ -103,6 +104,17 @@ package struct Outbox: Sender {
             try forgetTakenBack(stream, through: last, in: transaction)
         }
         transaction.group.streams.update(stream, row)
+    }
+
+    /// In a crowded store what is new goes before what is kept in case: the oldest of the longest log goes.
+    static func giveRefillLogAway(in transaction: borrowing WriteTransaction) throws(StoreError) {
+        guard let room = transaction.group.rooms.longestRefillLog else { return }
+        for change in try Sessions.streams(in: transaction) where Room(change.id) == room {
+            guard var row = try transaction.group.streams.row(of: change.id, in: transaction),
+                row.refillBase < row.base
+            else { continue }
+            try trimRefillLog(of: change.id, &row, giving: RoomLedger.crowdedStep, in: transaction)
+        }
     }
 
     private static func forgetTakenBack(

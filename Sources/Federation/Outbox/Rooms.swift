@@ -49,6 +49,11 @@ package final class RoomLedger: @unchecked Sendable {
     static let closesAt = 90
     static let opensAt = 80
 
+    /// Hundredths of the store's quota from which refill logs give way, before intake stops at 80: so much of the longest
+    /// at each commit, in bytes. A log of less is left.
+    static let crowdedAt = 70
+    static let crowdedStep = 1 << 20
+
     private let limits: Limits
     private(set) var uses: [Room: Use] = [:]
     /// Rooms in which payload of others finds no place.
@@ -86,6 +91,12 @@ package final class RoomLedger: @unchecked Sendable {
 
     /// Bytes of the refill log beyond what it may have.
     func refillExcess(_ room: Room) -> Int { max(0, (uses[room]?.refill ?? 0) - limits.refillBytes) }
+
+    /// The room whose log would give most; nil when none is worth a walk.
+    var longestRefillLog: Room? {
+        uses.max { ($0.value.refill, $1.key) < ($1.value.refill, $0.key) }
+            .flatMap { $0.value.refill >= RoomLedger.crowdedStep / 4 ? $0.key : nil }
+    }
 
     /// Hundredths of the room in use, by number or by bytes, whichever is more.
     func share(_ room: Room) -> Int {

@@ -2,8 +2,14 @@
 extension FederationNode {
     /// Makes a copy, reads it through, and lets origins know what is safe. It blocks as long as the disk needs.
     package func backUp(
-        to folder: String, progress: @escaping @Sendable (Int) -> Void = { _ in }
+        to folder: String, progress: @escaping @Sendable (Int) throws -> Void = { _ in }
     ) throws -> Backup.Manifest {
+        let folder = Backup(folder).folder
+        guard !Files.isInside(folder, self.folder.storeFolder) else {
+            throw FederationError(
+                "backup-in-store", "\(folder) is inside the store that is copied",
+                remedy: "name a folder on another disk")
+        }
         let (manifest, streams): (Backup.Manifest, [StreamChange])
         do {
             (manifest, streams) = try Backup(folder).create(
@@ -34,7 +40,26 @@ struct LastBackup: TrustRecord {
     var createdAt: Int64
 }
 
+/// How many lives the stores of a node have begun: `lives` in its folder. A backup knows only of those before it.
+struct LivesBegun: TrustRecord {
+    var format = 1
+    var lives: UInt64
+}
+
 extension NodeFolder {
+    var livesFile: String { path + "/lives" }
+
+    /// 0 when none is known of.
+    /// - Throws: when the file is there and says nothing: it is not guessed which numbers were given out.
+    package func livesBegun() throws(FederationError) -> UInt64 {
+        guard Files.exists(livesFile) else { return 0 }
+        return try TrustFile.read(LivesBegun.self, livesFile).lives
+    }
+
+    package func setLivesBegun(_ lives: UInt64) throws(FederationError) {
+        try TrustFile.write(LivesBegun(lives: lives), to: livesFile)
+    }
+
     var lastBackupFile: String { path + "/last-backup" }
 
     /// How a damaged store is got rid of, in the words of this node.

@@ -19,16 +19,18 @@ extension FederationNode {
         report.unbalanced = UInt32(clamping: facts.unbalanced)
         for (stream, row) in facts.rows { report.count(stream, row, at: id) }
         let waiting = facts.rows.filter { isMail($0.key) && $0.value.last > $0.value.base }
-        let (oldest, isDraining, used) = try store.read { [tables] transaction throws(StoreError) in
+        let (oldest, isDraining, used, lostThere) = try store.read { [id, tables] transaction throws(StoreError) in
             var used = 0
             for table in Table.exchange + tables { used += try transaction.size(table).bytes }
             return (
                 try Outbox.oldest(of: Array(waiting.values), in: transaction),
-                try Draining.since(in: transaction) != nil, used
+                try Draining.since(in: transaction) != nil, used,
+                try Gaps.lostThere(from: id, in: transaction)
             )
         }
         report.oldest = oldest
         report.isDraining = isDraining
+        report.lost += lostThere
         report.usedBytes = UInt64(used)
         report.quotaBytes = UInt64(settings.limits.quota)
         report.diskBytes = UInt64(max(0, store.engine.roomBytes()))

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 
 /// A copy of a store that was consistent, read through and is whole: a folder with `backup.json` and `store/data.mdb`.
@@ -25,10 +26,16 @@ package struct Backup: Sendable {
     package let folder: String
     package var manifestFile: String { folder + "/backup.json" }
     package var storeFolder: String { folder + "/store" }
+    /// There while a copy is being made in it.
+    private var draftMark: String { folder + "/unfinished" }
     private var dataFile: String { storeFolder + "/data.mdb" }
     private static let part = 1 << 20
 
-    package init(_ folder: String) { self.folder = folder }
+    package init(_ folder: String) {
+        var folder = folder[...]
+        while folder.count > 1, folder.hasSuffix("/") { folder.removeLast() }
+        self.folder = String(folder)
+    }
 
     // MARK: Making one
 
@@ -36,11 +43,11 @@ package struct Backup: Sendable {
     /// the store has meanwhile grown by so many bytes: a copy holds on to every page that is given up while it runs.
     /// - Parameters:
     ///   - growth: bytes.
-    ///   - progress: told how many bytes there are so far.
+    ///   - progress: told how many bytes there are so far; what it throws ends the copy.
     /// - Returns: what it is, and the streams as they are in it.
     package func create(
         from store: Store, tables: [Table], node: NodeID, now: Timestamp, growth: Int,
-        progress: @escaping @Sendable (Int) -> Void = { _ in }
+        progress: @escaping @Sendable (Int) throws -> Void = { _ in }
     ) throws -> (manifest: Manifest, streams: [StreamChange]) {
         guard !Files.exists(folder) else {
             throw FederationError(
@@ -67,18 +74,24 @@ package struct Backup: Sendable {
     }
 
     /// The copy comes through a pipe: when it must end, nobody reads any more.
-    private func copy(_ store: Store, growth: Int, _ progress: @escaping @Sendable (Int) -> Void) throws {
+    private func copy(_ store: Store, growth: Int, _ progress: @escaping @Sendable (Int) throws -> Void) throws {
         let before = try store.engine.fileBytes()
         let file = try Files.create(dataFile, mode: 0o600)
         var ends: [CInt] = [0, 0]
         guard pipe(&ends) == 0 else { throw FederationError.unwritable(dataFile) }
         let (source, sink) = (ends[0], ends[1])
-        let written = Monitor<Result<Void, FederationError>?>(nil)
+        let written = Monitor<Result<Void, any Error>?>(nil)
         let path = dataFile
         Threads.start("backup-write") {
-            let result = Backup.write(from: source, to: file, path) { count in
-                progress(count)
-                return try store.engine.fileBytes() - before <= growth
+            let result = Result {
+                try Backup.write(from: source, to: file, path) { count in
+                    try progress(count)
+                    guard try store.engine.fileBytes() - before <= growth else {
+                        throw FederationError(
+                            "backup-too-slow", "the store has grown too much while it was copied",
+                            remedy: "make the backup at a quieter time, or on a faster disk")
+                    }
+                }
             }
             close(source)
             written.change { $0 = result }
@@ -94,26 +107,22 @@ package struct Backup: Sendable {
     }
 
     private static func write(
-        from source: CInt, to file: CInt, _ path: String, goesOn: (Int) throws -> Bool
-    ) -> Result<Void, FederationError> {
+        from source: CInt, to file: CInt, _ path: String, _ progress: (Int) throws -> Void
+    ) throws {
         var buffer = [UInt8](repeating: 0, count: part)
         var total = 0
         while true {
             let count = Glibc.read(source, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
-                return count == 0 && fsync(file) == 0 ? .success(()) : .failure(.unwritable(path))
+                guard count == 0, fsync(file) == 0 else { throw FederationError.unwritable(path) }
+                return
             }
             guard buffer[..<count].withUnsafeBytes({ Files.writeAll($0, to: file) }) else {
-                return .failure(.unwritable(path))
+                throw FederationError.unwritable(path)
             }
             total += count
-            guard (try? goesOn(total)) ?? false else {
-                return .failure(
-                    FederationError(
-                        "backup-too-slow", "the store has grown too much while it was copied",
-                        remedy: "make the backup at a quieter time, or on a faster disk"))
-            }
+            try progress(total)
         }
     }
 
@@ -144,8 +153,9 @@ package struct Backup: Sendable {
         return (count, running.withBytes { Hex.encode($0) })
     }
 
+    /// Of one that was never finished.
     private func remove() throws(FederationError) {
-        for path in [dataFile, storeFolder + "/lock.mdb", manifestFile] where Files.exists(path) {
+        for path in [dataFile, storeFolder + "/lock.mdb", manifestFile, draftMark] where Files.exists(path) {
             guard unlink(path) == 0 else { throw .unwritable(path) }
         }
         for path in [storeFolder, folder] where Files.exists(path) {
@@ -180,11 +190,16 @@ package struct Backup: Sendable {
 
     /// Puts it in the place of a node's store, as a new life. It is made beside the store; the last step exchanges the two
     /// in one, so whatever ends this, the node has the one or the other.
+    /// - Parameter progress: told what is being done.
     /// - Returns: where the old store is now, if there was one.
     package func restore(
-        to place: NodeFolder, node: NodeID, tables: [Table], reason: String, actor: UInt32, now: Timestamp
+        to place: NodeFolder, node: NodeID, tables: [Table], reason: String, actor: UInt32, now: Timestamp,
+        progress: (String) -> Void = { _ in }
     ) throws -> String? {
+        progress("reading \(folder)")
         let manifest = try check(for: node)
+        let lives = max(try place.livesBegun(), Backup.livesBegun(by: place.storeFolder))
+        try Backup.removeUnfinished(beside: place.storeFolder)
         let isThere = Files.exists(place.storeFolder)
         let lock = isThere ? try StoreLock(directory: place.storeFolder) : nil
         defer { lock?.release() }
@@ -194,15 +209,28 @@ package struct Backup: Sendable {
         }
         try Files.makeFolder(aside.storeFolder, mode: 0o700)
         do {
+            try Files.write([], to: aside.draftMark)
+            progress("copying \(manifest.bytes >> 20) MiB")
             try Files.copy(dataFile, to: aside.dataFile, inParts: Backup.part)
             guard try aside.digest() == (manifest.bytes, manifest.digest) else {
                 throw FederationError.unwritable(aside.dataFile)
             }
+            progress("reading every row of the copy")
+            let found = try aside.readThrough(tables).counts
+            guard found == manifest.tables else {
+                throw FederationError(
+                    "backup-damaged", "\(folder) holds other rows than backup.json says",
+                    remedy: "use another backup: this one was altered")
+            }
             let engine = try LMDBEngine(directory: aside.storeFolder, tables: Table.exchange + tables)
             defer { engine.close() }
-            _ = try NewIncarnation.open(
+            let opened = try NewIncarnation.open(
                 engine, node: node, as: Incarnation(bits: Random.id128()), reason: reason, actor: actor, now: now,
-                isBackup: true)
+                isBackup: true, livesBefore: lives)
+            // Before it is in its place: a number that nobody uses harms nobody.
+            try place.setLivesBegun(opened.life)
+            try Files.remove(aside.draftMark)
+            try Files.syncFolder(of: aside.draftMark)
         } catch {
             try? aside.remove()
             throw error
@@ -214,5 +242,28 @@ package struct Backup: Sendable {
         try Files.rename(aside.storeFolder, to: place.storeFolder)
         try aside.remove()
         return nil
+    }
+
+    /// What the store that is replaced knows, if it can still be read.
+    private static func livesBegun(by store: String) -> UInt64 {
+        guard Files.exists(store + "/data.mdb"),
+            let engine = try? LMDBEngine(directory: store, tables: [.meta], readOnly: true)
+        else { return 0 }
+        defer { engine.close() }
+        return
+            (try? Store.read(engine) { transaction throws(StoreError) in
+                try transaction.number(MetaKey.incarnationCount)
+            }) ?? 0
+    }
+
+    /// Copies that something has ended before they were put in their place.
+    private static func removeUnfinished(beside store: String) throws(FederationError) {
+        let slash = store.lastIndex(of: "/").map { store.index(after: $0) } ?? store.startIndex
+        let (parent, prefix) = (String(store[..<slash]), store[slash...] + "-aside-")
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: parent.isEmpty ? "." : parent)) ?? []
+        for name in names where name.hasPrefix(prefix) {
+            let aside = Backup(parent + name)
+            if Files.exists(aside.draftMark) { try aside.remove() }
+        }
     }
 }

@@ -135,7 +135,11 @@ package enum GroupCommit {
         defer { writer.end() }
         let group = CommitGroup(now: now, rooms: rooms)
         let transaction = WriteTransaction(writer, group)
-        let used = try writer.usedBytes()
+        var used = try writer.usedBytes()
+        if quota > 0, used / max(1, quota / 100) >= RoomLedger.crowdedAt {
+            try Outbox.giveRefillLogAway(in: transaction)
+            used = try writer.usedBytes()
+        }
         var outcomes: [(job: WriteJob, result: Result<Void, any Error>)] = []
         for job in jobs {
             group.purpose = job.purpose

@@ -19,6 +19,7 @@ package enum MetaKey {
     package static let incarnationCount = Array("incarnation-count".utf8)
     static func incarnationRecord(_ number: UInt64) -> [UInt8] { Array("incarnation/\(number)".utf8) }
     static let quarantineCount = Array("quarantine-count".utf8)
+    static func heldBytes(_ origin: NodeID) -> [UInt8] { Array("held-bytes/\(origin.text)".utf8) }
     package static let probes = Array("probes".utf8)
     static func peer(_ node: NodeID) -> [UInt8] { Array("peer/\(node.text)".utf8) }
 }

@@ -10,6 +10,8 @@ package enum NewIncarnation {
         package var parent: Incarnation
         /// Envelopes that were accepted anew.
         package var reminted: Int
+        /// Lives that the node's stores have begun behind the first, this one the last.
+        package var life: UInt64
     }
 
     /// - Parameters:
@@ -17,14 +19,16 @@ package enum NewIncarnation {
     ///   - actor: the administrator's uid; kept.
     ///   - isBackup: it was never run since it was copied: everything in it has been within the sight of peers, and
     ///     nothing is accepted anew.
+    ///   - livesBefore: that other copies of this store have begun: no two lives may number alike.
     /// - Precondition: no daemon has the store open.
     package static func open(
         _ engine: any StorageEngine, node: NodeID, as incarnation: Incarnation, reason: String, actor: UInt32,
-        now: Timestamp, isBackup: Bool = false
+        now: Timestamp, isBackup: Bool = false, livesBefore: UInt64 = 0
     ) throws(StoreError) -> Outcome {
         // Counts as a start: where peers have accepted this store since, nothing needs to be accepted anew.
         let parent = try Startup.run(on: engine, newIncarnation: incarnation, now: now)
         var reminted = 0
+        var life: UInt64 = 0
         let job = WriteJob(.essential) { transaction in
             reminted = try remint(node, from: parent, to: incarnation, isBackup: isBackup, in: transaction)
             if isBackup { try Inbox.doubtHeld(at: node, in: transaction) }
@@ -34,14 +38,16 @@ package enum NewIncarnation {
             try transaction.put(.meta, MetaKey.incarnation, writer.bytes)
             try transaction.setNumber(MetaKey.rewound, 0)
             try transaction.setNumber(MetaKey.reconcile, 1)
-            try record(parent, incarnation, reason, actor, in: transaction)
+            life = max(livesBefore, try transaction.number(MetaKey.incarnationCount)) + 1
+            try transaction.setNumber(MetaKey.incarnationCount, life)
+            try record(life, parent, incarnation, reason, actor, in: transaction)
         } completion: { _ in
         }
         let sealed = try GroupCommit.run([job], on: engine, quota: 0, now: now)
         if case .failure(let error) = sealed.outcomes[0].result {
             throw (error as? StoreError) ?? StoreError(.engine, "\(error)", remedy: "see the system's log")
         }
-        return Outcome(incarnation: incarnation, parent: parent, reminted: reminted)
+        return Outcome(incarnation: incarnation, parent: parent, reminted: reminted, life: life)
     }
 
     private static func remint(
@@ -110,7 +116,7 @@ package enum NewIncarnation {
     }
 
     private static func record(
-        _ parent: Incarnation, _ incarnation: Incarnation, _ reason: String, _ actor: UInt32,
+        _ life: UInt64, _ parent: Incarnation, _ incarnation: Incarnation, _ reason: String, _ actor: UInt32,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         var writer = ByteWriter(capacity: 128)
@@ -119,7 +125,6 @@ package enum NewIncarnation {
         writer.append(transaction.now.milliseconds)
         writer.append(actor)
         writer.append(short: reason)
-        let number = try transaction.nextNumber(MetaKey.incarnationCount)
-        try transaction.put(.meta, MetaKey.incarnationRecord(number), writer.bytes)
+        try transaction.put(.meta, MetaKey.incarnationRecord(life), writer.bytes)
     }
 }

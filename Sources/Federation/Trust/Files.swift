@@ -115,6 +115,19 @@ package enum Files {
         guard unlink(path) == 0 || errno == ENOENT else { throw .unwritable(path) }
     }
 
+    /// Whether a path leads into a folder, or is it; links are followed as far as it exists.
+    package static func isInside(_ path: String, _ folder: String) -> Bool {
+        func real(_ path: String) -> String {
+            if let found = realpath(path, nil) {
+                defer { free(found) }
+                return String(cString: found)
+            }
+            guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return path }
+            return real(String(path[..<slash])) + path[slash...]
+        }
+        return (real(path) + "/").hasPrefix(real(folder) + "/")
+    }
+
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Makes a folder, and those above it, where they are missing.

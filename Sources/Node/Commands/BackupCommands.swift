@@ -44,8 +44,8 @@ enum BackupCommands {
             throw FederationError("bad-node-name", "node.json names \(settings.node)", remedy: "use [a-z0-9-]{1,32}")
         }
         let aside = try Backup(command.operands[1]).restore(
-            to: place, node: node, tables: ContactCentreTables.all, reason: try command.required("reason"),
-            actor: getuid(), now: Clocks.wall())
+            to: place, node: node, tables: ContactCentreTables.all, reason: try command.reason(),
+            actor: getuid(), now: Clocks.wall(), progress: { if !command.json { Output.error($0) } })
         let old = aside.map { "the store that was there is \($0)\n" } ?? ""
         Output.print(
             command, Restored(node: settings.node, replaced: aside),

@@ -194,6 +194,13 @@ enum Commands {
             path: ["quarantine", "return"], summary: "refuse it: what it carried is its origin's again",
             operands: [directory, quarantined], options: [reason, CommandSpec.json]),
         CommandSpec(
+            path: ["gap", "list"], summary: "list what a store that was put back still misses, and what is lost",
+            operands: [directory], options: [CommandSpec.json]),
+        CommandSpec(
+            path: ["gap", "give-up"], summary: "wait no longer for an origin that will never answer: it is lost",
+            operands: [directory, Operand(name: "ORIGIN", help: "whose messages are missing")],
+            options: [reason, CommandSpec.json]),
+        CommandSpec(
             path: ["outbox", "list"], summary: "list what a node keeps for others, by destination and lane",
             operands: [directory], options: [CommandSpec.json]),
         CommandSpec(
@@ -308,6 +315,8 @@ enum Commands {
         case ["outbox", "list"]: return try StoreCommands.outbox(command)
         case ["store", "verify"]: return try StoreCommands.verify(command)
         case ["store", "stat"]: return try StoreCommands.stat(command)
+        case ["gap", "list"]: return try GapCommands.list(command)
+        case ["gap", "give-up"]: return try GapCommands.giveUp(command)
         case ["quarantine", "list"]: return try QuarantineCommands.list(command)
         case ["quarantine", "show"]: return try QuarantineCommands.show(command)
         case ["quarantine", "release"], ["quarantine", "return"]: return try QuarantineCommands.decide(command)
@@ -330,6 +339,19 @@ extension ParsedCommand {
                 remedy: "ekc \(path.joined(separator: " ")) --help says what it is")
         }
         return value
+    }
+
+    /// Why somebody does it: kept, and shown to others.
+    func reason() throws(UsageError) -> String {
+        let reason = try required("reason")
+        guard reason.contains(where: { !$0.isWhitespace }), reason.utf8.count <= 255,
+            !reason.unicodeScalars.contains(where: { $0.value < 32 || (127..<160).contains($0.value) })
+        else {
+            throw UsageError(
+                message: "--reason is empty, longer than 255 bytes, or holds control characters",
+                remedy: "say in a sentence why")
+        }
+        return reason
     }
 
     func number(_ option: String, _ range: ClosedRange<Int>, otherwise: Int) throws(UsageError) -> Int {

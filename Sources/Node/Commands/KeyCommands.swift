@@ -60,10 +60,7 @@ enum KeyCommands {
     }
 
     private static func newIncarnation(_ command: ParsedCommand, _ folder: NodeFolder) throws -> Int32 {
-        let reason = try command.required("reason")
-        guard !reason.isEmpty, reason.utf8.count <= 255 else {
-            throw UsageError(message: "--reason is empty or longer than 255 bytes", remedy: "say in a sentence why")
-        }
+        let reason = try command.reason()
         let settings = try folder.settings()
         guard let node = NodeID(settings.node) else {
             throw FederationError("bad-node-name", "node.json names \"\(settings.node)\"", remedy: "mend node.json")
@@ -74,7 +71,8 @@ enum KeyCommands {
         defer { engine.close() }
         let outcome = try NewIncarnation.open(
             engine, node: node, as: Incarnation(bits: Random.id128()), reason: reason, actor: getuid(),
-            now: Clocks.wall())
+            now: Clocks.wall(), livesBefore: folder.livesBegun())
+        try folder.setLivesBegun(outcome.life)
         let opened = Opened(
             incarnation: outcome.incarnation.text, parent: outcome.parent.text, reminted: outcome.reminted)
         Output.print(

@@ -7,7 +7,7 @@ enum LinkCommands {
     }
 
     static func pause(_ command: ParsedCommand) throws -> Int32 {
-        let order = AdminAPI.Reason(reason: try command.required("reason"))
+        let order = AdminAPI.Reason(reason: try command.reason())
         return tell(
             command,
             try client(command)

@@ -51,6 +51,7 @@ final class RunningNode {
     let node: FederationNode
     let ready: NodeService.Ready
     private let admin: HTTPServer
+    private let backups = BackupDesk()
     private let operators: HTTPServer
     private let channels: HTTPServer?
     private let metrics: HTTPServer
@@ -78,7 +79,7 @@ final class RunningNode {
         limits.body = 64 << 20
         reporter = NodeReporter(node)
         admin = try HTTPServer(
-            .unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node, reporter).routes.handle)
+            .unix(path: folder.adminSocket), limits: limits, handler: AdminAPI(node, reporter, backups).routes.handle)
         do { try RunningNode.begin(node, desk) } catch {
             // It has been told to the log; what can be read of it is shown.
             guard node.store.health.damage != nil else { throw error }
@@ -142,6 +143,7 @@ final class RunningNode {
         clock.stop()
         reporter.stop()
         guardian.stop()
+        backups.stop()
         admin.stop()
         node.stop()
     }

@@ -29,7 +29,7 @@ enum QuarantineCommands {
     }
 
     static func decide(_ command: ParsedCommand) throws -> Int32 {
-        let order = AdminAPI.Reason(reason: try command.required("reason"))
+        let order = AdminAPI.Reason(reason: try command.reason())
         let done = try NodeCommands.client(command.operands[0])
             .exchange(
                 AdminAPI.Quarantined.self, "POST",

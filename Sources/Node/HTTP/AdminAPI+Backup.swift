@@ -16,6 +16,7 @@ final class BackupDesk: Sendable {
     }
 
     private let state = Monitor(State())
+    private let isStopping = Monitor(false)
 
     var current: State { state.changeQuietly { $0 } }
 
@@ -33,7 +34,12 @@ final class BackupDesk: Sendable {
         }
         Threads.start("backup") { [self] in
             do {
-                let manifest = try node.backUp(to: folder) { count in self.state.changeQuietly { $0.bytes = count } }
+                let manifest = try node.backUp(to: folder) { count in
+                    self.state.changeQuietly { $0.bytes = count }
+                    guard !self.isStopping.changeQuietly({ $0 }) else {
+                        throw FederationError("stopping", "the node is being stopped", remedy: "make it again")
+                    }
+                }
                 try node.store.write(.essential) { transaction in
                     try Events.note("backup-made", of: folder, by: actor, in: transaction)
                 }
@@ -47,6 +53,12 @@ final class BackupDesk: Sendable {
             }
         }
         return current
+    }
+
+    /// Ends what is being made: nothing of it stays, unless it takes longer than a node may take to stop.
+    func stop() {
+        isStopping.change { $0 = true }
+        _ = state.wait(milliseconds: 5_000, until: { $0.state != "running" }, then: { _ in })
     }
 }
 

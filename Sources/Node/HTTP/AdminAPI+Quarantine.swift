@@ -50,7 +50,7 @@ extension AdminAPI {
     }
 
     struct Quarantines: Codable {
-        /// Newest first, at most 1,000.
+        /// Newest first, at most 1,000; what waits for a decision before what was decided.
         var messages: [Quarantined]
         /// What other nodes keep undecided of this node's.
         var heldElsewhere: [HeldElsewhere]
@@ -76,12 +76,16 @@ extension AdminAPI {
 
     static func quarantine(of node: FederationNode) throws -> Quarantines {
         let (rows, held) = try node.store.read { transaction throws(StoreError) in
-            (
-                try Quarantine.list(limit: 1000, in: transaction), try Held.list(limit: 1000, in: transaction)
-            )
+            var rows: [UInt64: QuarantineRow] = [:]
+            for state in [QuarantineRow.State.held, .asked, nil] {
+                for (number, row) in try Quarantine.list(limit: 1000 - rows.count, state, in: transaction) {
+                    rows[number] = row
+                }
+            }
+            return (rows.sorted { $0.key > $1.key }, try Held.list(limit: 1000, in: transaction))
         }
         return Quarantines(
-            messages: rows.map { Quarantined($0.number, $0.row) }, heldElsewhere: held.map(HeldElsewhere.init))
+            messages: rows.map { Quarantined($0.key, $0.value) }, heldElsewhere: held.map(HeldElsewhere.init))
     }
 
     private static func number(_ request: HTTPRequest) throws(Problem) -> UInt64 {

@@ -7,11 +7,12 @@ import Glibc
 struct AdminAPI {
     let node: FederationNode
     let reporter: NodeReporter
-    private let backups = BackupDesk()
+    let backups: BackupDesk
 
-    init(_ node: FederationNode, _ reporter: NodeReporter) {
+    init(_ node: FederationNode, _ reporter: NodeReporter, _ backups: BackupDesk) {
         self.node = node
         self.reporter = reporter
+        self.backups = backups
     }
 
     struct Status: Codable {
@@ -92,6 +93,7 @@ struct AdminAPI {
         let node = node
         routes.health(of: node)
         operations(&routes)
+        gaps(&routes)
         admitted(&routes, "GET", "/api/v1/node") { _ in .json(try AdminAPI.status(of: node)) }
         admitted(&routes, "POST", "/api/v1/probes") { .json(try AdminAPI.sendProbes($0, node)) }
         admitted(&routes, "GET", "/api/v1/probes/{destination}") { request in
@@ -237,9 +239,12 @@ struct AdminAPI {
     /// The reason that a request must give.
     static func reason(_ request: HTTPRequest) throws(Problem) -> String {
         let reason = try JSONBody.decode(Reason.self, from: request.body).reason
-        guard reason.contains(where: { !$0.isWhitespace }), reason.utf8.count <= 255 else {
+        guard reason.contains(where: { !$0.isWhitespace }), reason.utf8.count <= 255,
+            !reason.unicodeScalars.contains(where: { $0.value < 32 || (127..<160).contains($0.value) })
+        else {
             throw Problem(
-                400, "bad-field", "The reason is empty or longer than 255 bytes.", remedy: "Say in a few words why.")
+                400, "bad-field", "The reason is empty, longer than 255 bytes, or holds control characters.",
+                remedy: "Say in a few words why.")
         }
         return reason
     }
@@ -313,11 +318,14 @@ struct AdminAPI {
         }
         let refusal = node.store.health.refusal
         // Of a store that is damaged it is said what can be.
-        let (probes, draining): (UInt64, Timestamp?) =
+        let (probes, draining, lostThere): (UInt64, Timestamp?, UInt64) =
             refusal != nil
-            ? (0, nil)
+            ? (0, nil, 0)
             : try node.store.read { transaction throws(StoreError) in
-                (try transaction.number(MetaKey.probes), try Draining.since(in: transaction))
+                (
+                    try transaction.number(MetaKey.probes), try Draining.since(in: transaction),
+                    try Gaps.lostThere(from: node.id, in: transaction)
+                )
             }
         let here = rows.filter { $0.key.destination == node.id }.values
         func held(_ isHere: Bool) -> UInt64 {
@@ -331,7 +339,7 @@ struct AdminAPI {
             topologyVersion: node.topology.version,
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
             probes: probes, knowledge: knowledge, missing: here.reduce(0) { $0 + $1.missing },
-            lost: here.reduce(0) { $0 + $1.lostCount },
+            lost: here.reduce(lostThere) { $0 + $1.lostCount },
             unbalanced: Dictionary(uniqueKeysWithValues: unbalanced.map { ("\($0.key)", $0.value) }),
             quarantined: held(true), heldElsewhere: held(false),
             confinement: "not built")
