@@ -148,7 +148,7 @@ extension Inbox {
     }
 
     /// What ends the process as it is released is held for people after that, as it would be when it came.
-    private func release(_ number: UInt64, _ version: UInt64, in transaction: borrowing WriteTransaction) throws {
+    func release(_ number: UInt64, _ version: UInt64, in transaction: borrowing WriteTransaction) throws {
         guard var row = try Quarantine.row(number, in: transaction) else { return }
         let attempt = Attempt(row.header)
         let tries = attempts.tries(attempt)
