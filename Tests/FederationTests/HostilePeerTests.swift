@@ -11,7 +11,7 @@ struct HostilePeerTests {
     private static let life = Incarnation(bits: ID128(high: 1, low: 1))
 
     private struct NoPacks: OutboxReading {
-        func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { nil }
+        func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? { nil }
     }
 
     private struct Star: Routes {
@@ -102,7 +102,7 @@ struct HostilePeerTests {
     func otherBytes() throws {
         struct OnePack: OutboxReading {
             var pack: Pack
-            func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { pack }
+            func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? { pack }
         }
         let stream = FrameTests.stream(FrameTests.peer, FrameTests.other)
         func envelope(_ body: UInt8) -> [UInt8] {

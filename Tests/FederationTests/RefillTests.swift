@@ -51,7 +51,10 @@ struct RefillTests {
 
         func write<Result>(_ body: @escaping (borrowing WriteTransaction) throws -> Result) throws -> Result {
             var result: Result?
-            let job = WriteJob(.essential) { transaction in result = try body(transaction) } completion: { _ in }
+            let job = WriteJob(.essential) { transaction in
+                result = try body(transaction)
+            } completion: { _ in
+            }
             let sealed = try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 1000))
             try sealed.outcomes[0].result.get()
             return try #require(result)
@@ -232,7 +235,8 @@ struct RefillTests {
             try inbox.giveUp(origin, in: transaction)
         }
         let row = try end.row(stream)
-        #expect(given == UInt64(Inbox.mostGaps) * 10 && row.missing == 0 && row.lostCount == given && row.imbalance == 0)
+        #expect(
+            given == UInt64(Inbox.mostGaps) * 10 && row.missing == 0 && row.lostCount == given && row.imbalance == 0)
         try end.write { [inbox = end.inbox, lives] transaction in
             _ = try inbox.perform(
                 .adopt([StreamBase(stream: stream, base: 5_000, digest: .zero)], from: lives[0]), in: transaction)
@@ -320,7 +324,9 @@ struct RefillTests {
         #expect(row.appliedCount == applied && row.rejectedCount == 1 - applied && row.missing == 0)
         // Its origin has counted it as applied: it hears of anything else.
         let told = try end.write { transaction in
-            try Sessions.streams(in: transaction).filter { $0.id.origin.text == "centre" }.reduce(0) { $0 + $1.row.last }
+            try Sessions.streams(in: transaction).filter { $0.id.origin.text == "centre" }.reduce(0) {
+                $0 + $1.row.last
+            }
         }
         #expect(told == (applied == 1 ? 1 : 2))
     }

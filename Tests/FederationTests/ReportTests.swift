@@ -6,7 +6,7 @@ import Testing
 @Suite("Reports")
 struct ReportTests {
     private struct NoPacks: OutboxReading {
-        func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { nil }
+        func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? { nil }
     }
 
     /// leaf — relay — centre, and a neighbour of the centre's own.

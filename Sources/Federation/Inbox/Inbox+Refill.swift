@@ -207,7 +207,8 @@ extension Inbox {
     /// What the origin has counted as held or as applied, and has become something else: it hears so. Of what is held
     /// again it hears when that is decided.
     private func tell(
-        _ verdict: Verdict, of header: EnvelopeHeader, asIn what: Refill.What, in transaction: borrowing WriteTransaction
+        _ verdict: Verdict, of header: EnvelopeHeader, asIn what: Refill.What,
+        in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let outcome: HoldOutcome
         switch (what, verdict) {

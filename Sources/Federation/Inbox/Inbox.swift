@@ -217,7 +217,8 @@ package struct Inbox: Sendable {
 
     /// A destination has lost what it had applied, and nobody has it any more: people hear of it at this end too.
     private func lost(
-        _ count: UInt64, of stream: StreamID, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
+        _ count: UInt64, of stream: StreamID, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let more = try Gaps.noteLost(count, of: stream, in: transaction)
         guard more > 0 else { return }

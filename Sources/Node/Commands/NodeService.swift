@@ -122,7 +122,7 @@ final class RunningNode {
     private static func lookFirst(_ folder: NodeFolder) {
         let mark = RunningMark(directory: folder.storeFolder)
         let unended = mark.unended
-        guard unended >= 3 else { return }
+        guard unended >= 3, StoreHealth(directory: folder.storeFolder).damage == nil else { return }
         Log.write(
             LinkLoop.Event(
                 code: "store-verify", peer: nil,
