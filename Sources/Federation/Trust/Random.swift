@@ -1,6 +1,6 @@
 import CryptoShim
 
-/// Randomness from the kernel, through libsodium.
+/// Randomness from the kernel, through libsodium; ids through OpenSSL, which asks the kernel now and then.
 package enum Random {
     package static func bytes(_ count: Int) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
@@ -11,7 +11,7 @@ package enum Random {
 
     package static func id128() -> ID128 {
         var id = ID128(high: 0, low: 0)
-        withUnsafeMutableBytes(of: &id) { cs_random($0.baseAddress, $0.count) }
+        withUnsafeMutableBytes(of: &id) { cs_random_id($0.baseAddress, $0.count) }
         return id
     }
 }
