@@ -2,7 +2,6 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -33,10 +32,6 @@ void cs_blake2b256(const void *bytes, size_t size, void *out) { crypto_genericha
 void cs_random(void *out, size_t size) {
     require(sodium_init() >= 0);
     randombytes_buf(out, size);
-}
-
-void cs_random_id(void *out, size_t size) {
-    if (RAND_bytes(out, (int)size) != 1) cs_random(out, size);
 }
 
 int cs_equal(const void *left, const void *right, size_t size) { return sodium_memcmp(left, right, size) == 0; }

@@ -8,8 +8,6 @@
 void cs_sha256_pair(const void *first, size_t first_size, const void *second, size_t second_size, void *out);
 void cs_blake2b256(const void *bytes, size_t size, void *out);
 void cs_random(void *out, size_t size);
-// The same from a generator that the kernel seeds, one a thread: no system call each time.
-void cs_random_id(void *out, size_t size);
 int cs_equal(const void *left, const void *right, size_t size);
 void cs_zero(void *bytes, size_t size);
 
