@@ -124,6 +124,19 @@ struct HostilePeerTests {
         }
     }
 
+    @Test("A good-bye is told by its code when it is one of ours, and never in the peer's words")
+    func goodbye() {
+        for (code, told) in [("link-paused", "link-paused"), ("sidorova-anna", "other"), ("\u{1b}[31m", "other")] {
+            var (exchange, _) = met()
+            let actions = arrive(.bye, LinkCodec.bye(code, "tel 8-900-123"), &exchange)
+            let notes = actions.compactMap { action in
+                if case .note(let code, _, let detail) = action { "\(code) \(detail)" } else { nil }
+            }
+            #expect(notes == ["peer-said \(told)"])
+            for case .close(_, let code, let detail) in actions { #expect(code == "peer-closed" && detail == told) }
+        }
+    }
+
     @Test("Of an origin that invents lives so many are followed, and the session goes on for the others")
     func lives() throws {
         var (exchange, _) = met()

@@ -94,8 +94,14 @@ struct DrainTests {
         #expect(try ekc("node", "retire", centre).exit == 1)
         try expectSaid("1 appeals are open here")
 
-        // The one that is empty.
+        // The one that is empty; but what waits for it where nobody can look is not known.
         let place = federation.path("cc-fss")
+        #expect(try ekc("link", "pause", centre, "cc-fss", "--reason", "works").exit == 0)
+        let unseen = try ekc("node", "drain", place, "--timeout", "1")
+        #expect(unseen.exit == 1 && unseen.output.contains("the link with centre does not run"), "\(unseen)")
+        #expect(try ekc("node", "retire", place).exit == 1)
+        try expectSaid("node-not-empty", "what waits there for this node is not known")
+        #expect(try ekc("link", "resume", centre, "cc-fss").exit == 0)
         let drained = try ekc("node", "drain", place, "--timeout", "20")
         #expect(drained.exit == 0 && drained.output.contains("next: ekc node retire \(place)"), "\(drained)")
         #expect(try ekc("node", "retire", place).exit == 0)

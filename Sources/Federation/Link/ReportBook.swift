@@ -20,10 +20,12 @@ package struct ReportBook: Sendable {
 
     /// - Parameter published: how much knowledge there is.
     package mutating func heard(_ node: NodeID, _ report: NodeReport, at now: Timestamp, published: UInt64) {
+        let known = entries[node]
+        // A relay shows again what it last heard: that is no word of the node's own.
+        guard known?.report.started != report.started || known?.report.at != report.at else { return }
         var entry = Entry(report: report, heard: now)
         if report.knowledge < published {
-            let before = entries[node]
-            entry.stuckSince = before?.report.knowledge == report.knowledge ? before?.stuckSince ?? now : now
+            entry.stuckSince = known?.report.knowledge == report.knowledge ? known?.stuckSince ?? now : now
         }
         entries[node] = entry
     }

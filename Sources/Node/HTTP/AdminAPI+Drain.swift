@@ -27,9 +27,11 @@ extension AdminAPI {
         var heldElsewhere: UInt64
         /// Being got back from peers.
         var missing: UInt64
+        /// Live neighbours whose link does not run: what waits there for this node is not known.
+        var unseen: [String]
 
         var isEmpty: Bool {
-            openAppeals == 0 && mail.isEmpty && quarantined == 0 && heldElsewhere == 0 && missing == 0
+            openAppeals == 0 && mail.isEmpty && quarantined == 0 && heldElsewhere == 0 && missing == 0 && unseen.isEmpty
         }
 
         /// What is left, in words, a line each.
@@ -48,6 +50,9 @@ extension AdminAPI {
                 lines.append("\(heldElsewhere) messages of this node are held by others: ekc quarantine list DIR")
             }
             if missing > 0 { lines.append("\(missing) messages are being got back from peers") }
+            for peer in unseen {
+                lines.append("the link with \(peer) does not run: what waits there for this node is not known")
+            }
             return lines
         }
     }
@@ -67,7 +72,34 @@ extension AdminAPI {
                 return Drain.Mail(
                     destination: destination.text, waiting: mail.waiting, oldest: mail.oldest?.rfc3339,
                     nextHop: hop?.text, link: link?.state.rawValue ?? "no-route", linkSince: link?.since.rfc3339)
-            }, quarantined: report.quarantined, heldElsewhere: report.heldElsewhere, missing: report.missing)
+            }, quarantined: report.quarantined, heldElsewhere: report.heldElsewhere, missing: report.missing,
+            unseen: (node.topology.dials(node.id) + node.topology.listens(node.id))
+                .filter { node.topology.node($0)?.state == .live && links[$0]?.state != .running }.map(\.text).sorted())
+    }
+
+    /// Nobody else is left without a way, and the first line is somewhere.
+    private static func requireDispensable(_ node: FederationNode) throws(Problem) {
+        let topology = node.topology
+        guard topology.centre != node.id else {
+            throw Problem(
+                409, "node-needed", "\(node.id) is the centre: the first line and the knowledge of all are here.",
+                remedy: "Another node must be the centre in a newer topology first.")
+        }
+        let behind = topology.nodes.filter { other in
+            guard other.state == .live, other.id != node.id, let centre = topology.centre else { return false }
+            var hop: NodeID? = other.id
+            for _ in 0..<topology.nodes.count where hop != nil && hop != centre {
+                hop = hop.flatMap { topology.nextHop(from: $0, to: centre) }
+                if hop == node.id { return true }
+            }
+            return false
+        }
+        guard behind.isEmpty else {
+            throw Problem(
+                409, "node-needed",
+                "The way of \(behind.map(\.id.text).joined(separator: ", ")) leads over \(node.id).",
+                remedy: "Give them another link in a newer topology first.")
+        }
     }
 
     /// Whoever has an appeal is in one of two tables: it waits, or somebody has claimed it.
@@ -118,6 +150,7 @@ extension AdminAPI {
             return state
         }
         _ = try requireEmpty()
+        try requireDispensable(node)
         try node.store.write(.essential) { transaction in
             // Nothing new comes to a node that drains; what somebody did in the meantime is seen here and below.
             guard try openAppeals(in: transaction) == 0 else {

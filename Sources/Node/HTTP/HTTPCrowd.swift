@@ -7,6 +7,7 @@ struct HTTPCrowd {
         case firstHead
         case nextHead
         case body
+        case taking
 
         /// What is waited for, in words.
         var words: String {
@@ -14,6 +15,7 @@ struct HTTPCrowd {
             case .firstHead: "a request"
             case .nextHead: "a further request"
             case .body: "the whole body"
+            case .taking: "taking its answer"
             }
         }
     }
@@ -21,12 +23,14 @@ struct HTTPCrowd {
     private var firstHeads: WaitingRoom
     private var nextHeads: WaitingRoom
     private var bodies: WaitingRoom
+    private var untaken: WaitingRoom
     private var waiting: [WaitingRoom.Guest: Wait] = [:]
 
     init(_ limits: HTTPLimits) {
         firstHeads = WaitingRoom(seats: limits.newcomers)
         nextHeads = WaitingRoom(seats: limits.idle)
         bodies = WaitingRoom(seats: limits.bodies)
+        untaken = WaitingRoom(seats: limits.untaken)
     }
 
     /// - Returns: who gives way.
@@ -50,6 +54,7 @@ struct HTTPCrowd {
         case .firstHead: body(&firstHeads)
         case .nextHead: body(&nextHeads)
         case .body: body(&bodies)
+        case .taking: body(&untaken)
         }
     }
 }

@@ -15,6 +15,8 @@ struct NodeCondition {
         var skew: Int64?
 
         var isUp: Bool { state == "running" || state == "here" }
+        /// At this end, or as the other end has said.
+        var isPaused: Bool { state == "paused" || why?.contains("link-paused") == true }
     }
 
     struct Mail {
@@ -42,9 +44,9 @@ struct NodeCondition {
         return report?.queues.first { $0.name == name }
     }
 
-    /// Since when nothing is heard of it; nil while its link runs.
+    /// Since when nothing is heard of it; nil while its link runs, and while somebody has paused it on purpose.
     var darkSince: Timestamp? {
-        guard let link, !link.isUp else { return nil }
+        guard let link, !link.isUp, !link.isPaused else { return nil }
         return heard.map { min($0, link.since) } ?? link.since
     }
 }

@@ -41,6 +41,12 @@ final class NodeReporter: Sendable {
         life.wait(until: { $0 == .ended }, then: { _ in })
     }
 
+    /// Something has changed that others should not hear of late.
+    func sayNow() {
+        guard node.store.health.damage == nil, let report = try? report() else { return }
+        node.links.report(report)
+    }
+
     func report() throws -> NodeReport {
         try node.report(
             queues: try queues().map { queue in
