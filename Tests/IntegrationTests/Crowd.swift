@@ -4,9 +4,9 @@ import Glibc
 
 @testable import Node
 
-/// A thousand connections to one address that mean no good, on a thread of its own. A quarter says nothing, a quarter says
-/// a byte a second of something that could become a request, a quarter says what is no request, and a quarter asks
-/// whole questions, many at once, and takes no answer. Each that is closed comes again after a second or so.
+/// A thousand connections to one address that mean no good, on a thread of its own. A third says nothing, a third says
+/// a byte a second of something that could become a request, a third says what is no request; or each asks whole
+/// questions, many at once, and takes no answer. Each that is closed comes again after a second or so.
 final class Crowd: Sendable {
     struct Count: Sendable {
         /// Connections that were begun, and those that the other end has closed.
@@ -24,9 +24,13 @@ final class Crowd: Sendable {
     private let order = Monitor(Order.stay)
     private let counted = Monitor(Count())
 
-    init(_ address: HTTPAddress, slowly text: [UInt8]) {
+    private let isAsking: Bool
+
+    /// - Parameter text: what is said slowly; nil: everybody asks.
+    init(_ address: HTTPAddress, slowly text: [UInt8]?) {
         self.address = address
-        Threads.start("crowd") { [self] in run(text) }
+        isAsking = text == nil
+        Threads.start("crowd") { [self] in run(text ?? []) }
     }
 
     var count: Count { counted.changeQuietly { $0 } }
@@ -80,9 +84,12 @@ final class Crowd: Sendable {
                     // Not all in the same moment of each second.
                     guests[index] = Guest(descriptor: descriptor, again: now + .random(in: 0..<1000, using: &random))
                     count.begun += 1
-                    if index % 4 == 2 { say((0..<300).map { _ in .random(in: 0...255, using: &random) }, descriptor) }
-                    if index % 4 == 3 { say(Crowd.questions, descriptor) }
-                } else if index % 4 == 1, guests[index].again <= now {
+                    if isAsking {
+                        say(Crowd.questions, descriptor)
+                    } else if index % 3 == 2 {
+                        say((0..<300).map { _ in .random(in: 0...255, using: &random) }, descriptor)
+                    }
+                } else if !isAsking, index % 3 == 1, guests[index].again <= now {
                     say([text[guests[index].said % text.count]], guests[index].descriptor)
                     guests[index].said += 1
                     guests[index].again = now + 1000
@@ -101,7 +108,7 @@ final class Crowd: Sendable {
     private func take(_ guests: inout [Guest], _ some: StrideTo<Int>, _ now: Int64) -> Int {
         var (ended, buffer) = (0, [UInt8](repeating: 0, count: 4096))
         for index in some where guests[index].descriptor >= 0 {
-            if index % 4 == 3 {
+            if isAsking {
                 // What has come stays where it is: only whether there is another end is looked at.
                 var watched = pollfd(fd: guests[index].descriptor, events: Int16(EPOLLRDHUP.rawValue), revents: 0)
                 guard poll(&watched, 1, 0) > 0 else { continue }

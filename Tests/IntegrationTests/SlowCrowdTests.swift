@@ -88,12 +88,17 @@ struct SlowCrowdTests {
         return (Double(fields[12]) ?? 0) / 100 + (Double(fields[13]) ?? 0) / 100
     }
 
+    /// With homes: of two nodes.
+    private static func topology() throws -> (UInt16) -> String {
+        let file = ArchitecturePaths.root + "/topology/two-nodes.json"
+        let text = String(decoding: try Files.read(file, maximum: 1 << 20), as: UTF8.self)
+        return { text.replacing(":7410", with: ":\($0)") }
+    }
+
     @Test("1,000 half-open, trickling and garbage connections on each listener: every appeal is accepted")
     func crowd() throws {
         OpenFiles.raiseLimit()
-        let file = ArchitecturePaths.root + "/topology/two-nodes.json"
-        let text = String(decoding: try Files.read(file, maximum: 1 << 20), as: UTF8.self)
-        let pair = try ProcessFederation(topology: { text.replacing(":7410", with: ":\($0)") })
+        let pair = try ProcessFederation(topology: SlowCrowdTests.topology())
         try pair.start("centre")
         let ready = try #require(pair.ready["centre"])
         let pid = try #require(pair.pids["centre"])
@@ -168,7 +173,7 @@ struct SlowCrowdTests {
         #expect(beside.repeated <= 10, "who has a request keeps its place")
 
         let limits = HTTPLimits()
-        let seats = 4 * (limits.newcomers + limits.untaken) + LinkLoop.maximumHandshakes
+        let seats = 4 * limits.newcomers + LinkLoop.maximumHandshakes
         let used = peak.changeQuietly { $0.descriptors } - before.descriptors
         for (name, count) in counts {
             print(
@@ -191,5 +196,36 @@ struct SlowCrowdTests {
             return line?.event == "too-many-waiting" ? line?.count ?? 1 : nil
         }
         #expect(told.count >= 4)
+    }
+
+    @Test("1,000 clients that ask and take no answer, on two listeners: every appeal is accepted")
+    func asking() throws {
+        OpenFiles.raiseLimit()
+        let pair = try ProcessFederation(topology: SlowCrowdTests.topology())
+        try pair.start("centre")
+        let ready = try #require(pair.ready["centre"])
+        let pid = try #require(pair.pids["centre"])
+        let digest = Digest.blake2b256(Array("tsite".utf8)).withBytes { Hex.encode($0) }
+        _ = try NodeCommands.client(pair.place("centre").path).send(
+            "POST", "/api/v1/channels",
+            body: Array(#"{"name": "site", "kind": "form", "tokenDigest": "\#(digest)"}"#.utf8))
+        let channels = try #require(ready.channels)
+        let idle = handIn(300, to: channels, token: "tsite")
+        let before = descriptors(pid)
+        let crowds = [channels, try #require(ready.metrics)].map { port in
+            Crowd(.tcp(host: "127.0.0.1", port: port), slowly: nil)
+        }
+        defer { for crowd in crowds { crowd.stop() } }
+        for crowd in crowds { crowd.come() }
+        let beside = handIn(300, to: channels, token: "tsite")
+        let used = descriptors(pid) - before
+        #expect(beside.accepted == 300 && beside.refused.isEmpty, "\(beside.refused.prefix(3))")
+        // They give way to each other, not to who takes what was asked for.
+        #expect(beside.repeated <= 10 && crowds.allSatisfy { $0.count.ended > 0 })
+        let limits = HTTPLimits()
+        #expect(used <= 2 * (limits.newcomers + limits.idle + limits.untaken) + 64, "\(used) descriptors")
+        print(
+            "crowd: asking: ms p50 \(beside.percentile(0.5)) p99 \(beside.percentile(0.99)), idle p99",
+            "\(idle.percentile(0.99)); \(used) descriptors more")
     }
 }
