@@ -12,6 +12,7 @@ enum NodeService {
             if getppid() == 1 { return 1 }
         }
         OpenFiles.raiseLimit()
+        Allocator.keepLittle()
         _ = clinux_set_undumpable()
         // Signals are waited for here and nowhere else: every thread that starts later inherits the mask.
         var stopSignals = sigset_t()
