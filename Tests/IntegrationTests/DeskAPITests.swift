@@ -222,11 +222,22 @@ struct DeskAPITests {
         let id = try accepted.decoded(PublicAPI.Accepted.self).id
         let store = try #require(nodes.running["centre"]?.node.store)
         store.health.found(StoreDamage(foundAt: Clocks.wall(), detail: "table text: planted", unreadable: ["text"]))
-        for answer in [
-            try nodes.submit(), try nodes.ask(desk: "centre", "POST", "/api/v1/queue/claim", token: "tanna", "{}"),
-            try nodes.ask(desk: "centre", "GET", "/readyz"),
-            try nodes.ask(desk: "centre", "GET", "/api/v1/appeals/\(id)", token: "tanna"),
-        ] { #expect(answer.status == 503 && answer.code == "store-damaged", "\(answer.status) \(answer.code ?? "")") }
+        let document = try OpenAPIDocument()
+        for (answer, method, pattern) in [
+            (try nodes.submit(), "POST", "/api/v1/appeals"),
+            (
+                try nodes.ask(desk: "centre", "POST", "/api/v1/queue/claim", token: "tanna", "{}"), "POST",
+                "/api/v1/queue/claim"
+            ),
+            (try nodes.ask(desk: "centre", "GET", "/readyz"), "GET", "/readyz"),
+            (
+                try nodes.ask(desk: "centre", "GET", "/api/v1/appeals/\(id)", token: "tanna"), "GET",
+                "/api/v1/appeals/{id}"
+            ),
+        ] {
+            #expect(answer.status == 503 && answer.code == "store-damaged", "\(answer.status) \(answer.code ?? "")")
+            #expect(try document.response(method, pattern, 503)?.codes.contains("store-damaged") == true, "\(pattern)")
+        }
         #expect(try nodes.ask(desk: "centre", "GET", "/healthz").status == 200)
         #expect(try nodes.ask(desk: "centre", "GET", "/api/v1/queue", token: "tanna").status == 200)
         nodes.stop("centre")

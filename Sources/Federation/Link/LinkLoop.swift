@@ -80,7 +80,7 @@ package final class LinkLoop: @unchecked Sendable {
     /// Who was accepted and has not said yet who it is, by descriptor.
     var newcomers = WaitingRoom(seats: maximumHandshakes)
     var told = LogBudget()
-    let soundPacks = SoundPacks()
+    let soundPacks: SoundPacks
     /// Why nothing is carried any more: what the store holds is not to be believed.
     var halted: String?
     var followers: [@Sendable (borrowing Exchange) -> Bool] = []
@@ -126,6 +126,7 @@ package final class LinkLoop: @unchecked Sendable {
         exchange = Exchange(
             node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,
             peers: known.1, isRewound: known.2 != 0)
+        soundPacks = SoundPacks(known.0.map(\.row))
         paused = known.3
         reports = known.4
         halted = store.health.damage?.detail
@@ -338,15 +339,27 @@ package final class LinkLoop: @unchecked Sendable {
     }
 }
 
-/// The last pack of each stream that was held against the running digests: it is read for every few frames.
+/// Which packs are held against the running digests before they leave: those that an earlier process has written, and those
+/// that have lain for a minute. What was written just now is read from memory, and a digest of it costs as much as TLS.
 final class SoundPacks {
-    private var packs: [UInt32: (first: UInt64, last: UInt64)] = [:]
+    static let restMilliseconds: Int64 = 60_000
+    /// How far each stream was when this process began.
+    private let before: [UInt32: UInt64]
+    /// The last one of each stream: it is read for every few frames.
+    private var seen: [UInt32: (first: UInt64, last: UInt64)] = [:]
 
-    func has(_ pack: Pack, _ ordinal: UInt32) -> Bool {
-        packs[ordinal].map { $0.first == pack.first && $0.last == pack.last } ?? false
+    init(_ rows: [StreamRow]) {
+        before = Dictionary(rows.map { ($0.ordinal, $0.last) }, uniquingKeysWith: { first, _ in first })
     }
 
-    func note(_ pack: Pack, _ ordinal: UInt32) { packs[ordinal] = (pack.first, pack.last) }
+    func mustCheck(_ pack: Pack, _ ordinal: UInt32) -> Bool {
+        if let known = seen[ordinal], known.first == pack.first, known.last == pack.last { return false }
+        if pack.first <= before[ordinal] ?? 0 { return true }
+        guard let created = pack.firstCreated else { return true }
+        return Clocks.wall().milliseconds - created > SoundPacks.restMilliseconds
+    }
+
+    func note(_ pack: Pack, _ ordinal: UInt32) { seen[ordinal] = (pack.first, pack.last) }
 }
 
 /// Reads packs for the exchange, each in a transaction of its own. What is not what was written does not leave the node.
@@ -359,7 +372,7 @@ struct StoreReading: OutboxReading {
         do throws(StoreError) {
             return try store.read { transaction throws(StoreError) in
                 let pack = try Outbox.pack(holding: position, of: ordinal, in: transaction)
-                if let pack, !seen.has(pack, ordinal) {
+                if let pack, seen.mustCheck(pack, ordinal) {
                     try Outbox.requireSound(pack, of: ordinal, stream, in: transaction)
                     seen.note(pack, ordinal)
                 }

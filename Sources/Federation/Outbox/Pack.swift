@@ -82,6 +82,12 @@ package struct Pack: Sendable {
         return digest
     }
 
+    /// When its first envelope was created, in milliseconds, by the clock of its origin (`EnvelopeCodec`).
+    var firstCreated: Int64? {
+        guard envelopes.count >= 36 else { return nil }
+        return envelopes.withUnsafeBytes { Int64(bigEndian: $0.loadUnaligned(fromByteOffset: 28, as: Int64.self)) }
+    }
+
     package static func key(_ ordinal: UInt32, _ position: UInt64) -> [UInt8] {
         var writer = ByteWriter(capacity: 12)
         writer.append(ordinal)

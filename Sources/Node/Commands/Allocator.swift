@@ -6,7 +6,7 @@ enum Allocator {
     /// limits of its own it learns nothing; blocks of this size and more are mapped, and go back when they are freed.
     private static let mapped: CInt = 2 << 20
     /// Free at the end of an arena.
-    private static let kept: CInt = 4 << 20
+    private static let kept: CInt = 1 << 20
 
     static func keepLittle() {
         mallopt(M_MMAP_THRESHOLD, mapped)

@@ -287,8 +287,15 @@ struct AdminAPI {
         // In parts: what a commit has touched stays with the process. Whoever repeats it writes the same again.
         for start in stride(from: 0, to: entries.count, by: draftsPerCommit) {
             let part = entries[start..<min(start + draftsPerCommit, entries.count)]
-            try node.store.write(.intake) { transaction in
-                for entry in part { try Knowledge.draft(entry, in: transaction) }
+            do {
+                try node.store.write(.intake) { transaction in
+                    for entry in part { try Knowledge.draft(entry, in: transaction) }
+                }
+            } catch let error as StoreError where error.code == .full {
+                throw Problem(
+                    503, error.code.rawValue,
+                    "\(start) of \(entries.count) entries are kept as drafts: \(error.detail)",
+                    remedy: "\(error.remedy); then hand in the same again", retryAfter: 60)
             }
         }
         return Count(count: entries.count)
