@@ -7,7 +7,7 @@ DIGESTS = ("both ends are at the end of their two cores: a fifth of each store's
            "envelope, which the limit program does not have, a quarter is the kernel's part of writing and syncing")
 HOLDS = {
     "pairs-up-4096-64": DIGESTS,
-    "pairs-up-4096-256": DIGESTS + "; at this size the disk decides, and the runs of the limit differ by five",
+    "pairs-up-4096-256": DIGESTS + "; a larger group saves the limit its syncs, and saves nothing of that",
     "allocations": ("each envelope is an array of its own where it is framed, decoded, kept and settled (8), its stream's digest for "
                     "the count of tries (1), a job with its closure (2), OpenSSL's buffers, which idle links give back (2)"),
     "memory-node-with-knowledge": ("the allocator keeps up to 1 MiB at the end of each thread's arena, and LMDB the pages of its "
