@@ -16,6 +16,13 @@ extension AdminAPI {
             var linkSince: String?
         }
 
+        struct Neighbour: Codable {
+            var node: String
+            var link: String
+            /// RFC 3339.
+            var since: String
+        }
+
         var isDraining: Bool
         /// RFC 3339.
         var since: String?
@@ -27,9 +34,11 @@ extension AdminAPI {
         var heldElsewhere: UInt64
         /// Being got back from peers.
         var missing: UInt64
+        /// Neighbours without a running link: what waits there for this node is not known here.
+        var away: [Neighbour]
 
         var isEmpty: Bool {
-            openAppeals == 0 && mail.isEmpty && quarantined == 0 && heldElsewhere == 0 && missing == 0
+            openAppeals == 0 && mail.isEmpty && quarantined == 0 && heldElsewhere == 0 && missing == 0 && away.isEmpty
         }
 
         /// What is left, in words, a line each.
@@ -48,6 +57,7 @@ extension AdminAPI {
                 lines.append("\(heldElsewhere) messages of this node are held by others: ekc quarantine list DIR")
             }
             if missing > 0 { lines.append("\(missing) messages are being got back from peers") }
+            lines += away.map { "\($0.node) is \($0.link) since \($0.since): what waits there for this node is not known" }
             return lines
         }
     }
@@ -55,7 +65,8 @@ extension AdminAPI {
     static func drain(of node: FederationNode) throws -> Drain {
         let mail = try node.mail()
         let report = try node.report(queues: [])
-        let links = Dictionary(uniqueKeysWithValues: node.links.standings().map { ($0.peer, $0) })
+        let standings = node.links.standings()
+        let links = Dictionary(uniqueKeysWithValues: standings.map { ($0.peer, $0) })
         let (since, open) = try node.store.read { transaction throws(StoreError) in
             (try Draining.since(in: transaction), try openAppeals(in: transaction))
         }
@@ -67,7 +78,11 @@ extension AdminAPI {
                 return Drain.Mail(
                     destination: destination.text, waiting: mail.waiting, oldest: mail.oldest?.rfc3339,
                     nextHop: hop?.text, link: link?.state.rawValue ?? "no-route", linkSince: link?.since.rfc3339)
-            }, quarantined: report.quarantined, heldElsewhere: report.heldElsewhere, missing: report.missing)
+            }, quarantined: report.quarantined, heldElsewhere: report.heldElsewhere, missing: report.missing,
+            // One that is to come, or is retired, has nothing for anybody.
+            away: standings.filter { $0.state != .running && node.topology.node($0.peer)?.state == .live }.map {
+                Drain.Neighbour(node: $0.peer.text, link: $0.state.rawValue, since: $0.since.rfc3339)
+            })
     }
 
     /// Whoever has an appeal is in one of two tables: it waits, or somebody has claimed it.
@@ -75,7 +90,9 @@ extension AdminAPI {
         in transaction: borrowing Transaction
     ) throws(StoreError) -> Int { try transaction.count(.queue) + transaction.count(.claims) }
 
-    static func beginDrain(_ request: HTTPRequest, _ node: FederationNode) throws -> Drain {
+    static func beginDrain(
+        _ request: HTTPRequest, _ node: FederationNode, _ reporter: NodeReporter
+    ) throws -> Drain {
         let state = try drain(of: node)
         guard state.missing == 0 else {
             throw Problem(
@@ -87,10 +104,13 @@ extension AdminAPI {
                 try Events.note("drain-begun", of: node.id.text, by: actor(request), in: transaction)
             }
         }
+        reporter.say()
         return try drain(of: node)
     }
 
-    static func endDrain(_ request: HTTPRequest, _ node: FederationNode) throws -> Drain {
+    static func endDrain(
+        _ request: HTTPRequest, _ node: FederationNode, _ reporter: NodeReporter
+    ) throws -> Drain {
         let was = try node.store.write(.essential) { transaction in
             let was = try Draining.end(in: transaction)
             if was { try Events.note("drain-ended", of: node.id.text, by: actor(request), in: transaction) }
@@ -99,11 +119,37 @@ extension AdminAPI {
         guard was else {
             throw Problem(409, "not-draining", "\(node.id) is not draining.", remedy: "Nothing needs to be undone.")
         }
+        reporter.say()
         return try drain(of: node)
     }
 
+    /// What others need of the node is not its own to give up: the centre has everybody's appeals, and who stands on the
+    /// way of a live node carries for it.
+    private static func requireNotNeeded(_ node: FederationNode) throws {
+        let topology = node.topology
+        guard topology.centre != node.id else {
+            throw Problem(
+                409, "node-needed", "\(node.id) is the centre: the appeals of the whole federation are here.",
+                remedy: "a centre is not retired; ekc backup restore puts it on another machine")
+        }
+        guard let centre = topology.centre else { return }
+        let behind = topology.nodes.filter { other in
+            guard other.state == .live, other.id != node.id else { return false }
+            var hop = topology.nextHop(from: other.id, to: centre)
+            while let here = hop, here != node.id { hop = topology.nextHop(from: here, to: centre) }
+            return hop != nil
+        }
+        guard behind.isEmpty else {
+            throw Problem(
+                409, "node-needed",
+                "the way to the centre leads over \(node.id) for \(behind.map(\.id.text).joined(separator: ", ")).",
+                remedy: "give them another way in a newer topology, or retire them first; ekc topology apply")
+        }
+    }
+
     /// Marks the store and ends the process.
-    static func retire(_ request: HTTPRequest, _ node: FederationNode) throws -> Drain {
+    static func retire(_ request: HTTPRequest, _ node: FederationNode, _ reporter: NodeReporter) throws -> Drain {
+        try requireNotNeeded(node)
         func requireEmpty() throws -> Drain {
             let state = try drain(of: node)
             guard state.isDraining else {
@@ -128,6 +174,8 @@ extension AdminAPI {
         }
         do {
             let state = try requireEmpty()
+            // The centre's last word of it.
+            reporter.say()
             Threads.start("retire") {
                 // The answer goes first.
                 usleep(200_000)

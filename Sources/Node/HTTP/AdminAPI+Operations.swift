@@ -14,8 +14,8 @@ extension AdminAPI {
         admitted(&routes, "GET", "/api/v1/outbox") { _ in .json(try AdminAPI.outbox(of: node)) }
         admitted(&routes, "GET", "/api/v1/store") { _ in .json(try AdminAPI.storeFacts(of: node)) }
         admitted(&routes, "GET", "/api/v1/drain") { _ in .json(try AdminAPI.drain(of: node)) }
-        admitted(&routes, "POST", "/api/v1/drain") { .json(try AdminAPI.beginDrain($0, node)) }
-        admitted(&routes, "DELETE", "/api/v1/drain") { .json(try AdminAPI.endDrain($0, node)) }
-        admitted(&routes, "POST", "/api/v1/retire") { .json(try AdminAPI.retire($0, node)) }
+        admitted(&routes, "POST", "/api/v1/drain") { .json(try AdminAPI.beginDrain($0, node, reporter)) }
+        admitted(&routes, "DELETE", "/api/v1/drain") { .json(try AdminAPI.endDrain($0, node, reporter)) }
+        admitted(&routes, "POST", "/api/v1/retire") { .json(try AdminAPI.retire($0, node, reporter)) }
     }
 }

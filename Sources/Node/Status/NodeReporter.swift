@@ -22,16 +22,19 @@ final class NodeReporter: Sendable {
     init(_ node: FederationNode) {
         self.node = node
         Threads.start("reporter") { [self] in
-            repeat {
-                do {
-                    // Of a damaged store nothing is said but that, by its links and its state.
-                    if node.store.health.damage == nil { node.links.report(try report()) }
-                } catch {
-                    Log.write(LinkLoop.Event(code: "report-failed", peer: nil, detail: "\(type(of: error))"))
-                }
-            } while life.wait(
+            repeat { say() } while life.wait(
                 milliseconds: NodeReporter.periodMilliseconds, until: { $0 != .running }, then: { _ in true }) == nil
             life.change { $0 = .ended }
+        }
+    }
+
+    /// Now, and not only when its time has come.
+    func say() {
+        do {
+            // Of a damaged store nothing is said but that, by its links and its state.
+            if node.store.health.damage == nil { node.links.report(try report()) }
+        } catch {
+            Log.write(LinkLoop.Event(code: "report-failed", peer: nil, detail: "\(type(of: error))"))
         }
     }
 
