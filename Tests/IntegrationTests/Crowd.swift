@@ -4,9 +4,8 @@ import Glibc
 
 @testable import Node
 
-/// A thousand connections to one address that mean no good, on a thread of its own. A third says nothing, a third says a
-/// byte a second of something that could become a request, a third says what is no request. Each that is closed comes
-/// again after a second or so.
+/// A thousand connections to one address that mean no good, on a thread of its own: of each kind as many. Each that is
+/// closed comes again after a second or so.
 final class Crowd: Sendable {
     struct Count: Sendable {
         /// Connections that were begun, and those that the other end has closed.
@@ -17,15 +16,32 @@ final class Crowd: Sendable {
         var isOver = false
     }
 
+    enum Kind {
+        case silent
+        /// A byte a second of something that could become a request.
+        case trickling
+        /// What is no request.
+        case garbage
+        /// Whole requests, and none of their answers is taken.
+        case unread
+    }
+
     static let size = 1000
     private let address: HTTPAddress
+    private let size: Int
+    private let kinds: [Kind]
     private enum Order { case stay, rest, end }
 
     private let order = Monitor(Order.stay)
     private let counted = Monitor(Count())
 
-    init(_ address: HTTPAddress, slowly text: [UInt8]) {
+    init(
+        _ address: HTTPAddress, slowly text: [UInt8], size: Int = Crowd.size,
+        kinds: [Kind] = [.silent, .trickling, .garbage]
+    ) {
         self.address = address
+        self.size = size
+        self.kinds = kinds
         Threads.start("crowd") { [self] in run(text) }
     }
 
@@ -41,7 +57,7 @@ final class Crowd: Sendable {
     func come() {
         let before = count.begun
         order.change { $0 = .stay }
-        counted.wait(until: { $0.begun >= before + Crowd.size }, then: { _ in })
+        counted.wait(until: { [size] in $0.begun >= before + size }, then: { _ in })
     }
 
     /// Returns when every connection is closed.
@@ -57,7 +73,7 @@ final class Crowd: Sendable {
     }
 
     private func run(_ text: [UInt8]) {
-        var guests = [Guest](repeating: Guest(), count: Crowd.size)
+        var guests = [Guest](repeating: Guest(), count: size)
         var random = SystemRandomNumberGenerator()
         var turn = 0
         while true {
@@ -77,8 +93,15 @@ final class Crowd: Sendable {
                     // Not all in the same moment of each second.
                     guests[index] = Guest(descriptor: descriptor, again: now + .random(in: 0..<1000, using: &random))
                     count.begun += 1
-                    if index % 3 == 2 { say((0..<300).map { _ in .random(in: 0...255, using: &random) }, descriptor) }
-                } else if index % 3 == 1, guests[index].again <= now {
+                    if kind(index) == .garbage {
+                        say((0..<300).map { _ in .random(in: 0...255, using: &random) }, descriptor)
+                    }
+                } else if kind(index) == .unread {
+                    // Once it is connected; an answer to each is some 500 bytes, more than the kernel keeps of them.
+                    if guests[index].said == 0, say(Crowd.requests, guests[index].descriptor) {
+                        guests[index].said = 1
+                    }
+                } else if kind(index) == .trickling, guests[index].again <= now {
                     say([text[guests[index].said % text.count]], guests[index].descriptor)
                     guests[index].said += 1
                     guests[index].again = now + 1000
@@ -93,12 +116,23 @@ final class Crowd: Sendable {
         counted.change { $0.isOver = true }
     }
 
+    private func kind(_ index: Int) -> Kind { kinds[index % kinds.count] }
+
+    private static let requests = Array(
+        String(repeating: "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", count: 800).utf8)
+
     /// Lets go of what the other end has closed.
     private func take(_ guests: inout [Guest], _ some: StrideTo<Int>, _ now: Int64) -> Int {
         var (ended, buffer) = (0, [UInt8](repeating: 0, count: 4096))
         for index in some where guests[index].descriptor >= 0 {
-            let count = recv(guests[index].descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT))
-            guard count == 0 || count < 0 && errno != EAGAIN else { continue }
+            if kind(index) == .unread {
+                // Linux's POLLRDHUP: nothing more comes, whatever has not been taken.
+                var waiting = pollfd(fd: guests[index].descriptor, events: 0x2000, revents: 0)
+                guard poll(&waiting, 1, 0) > 0 else { continue }
+            } else {
+                let count = recv(guests[index].descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT))
+                guard count == 0 || count < 0 && errno != EAGAIN else { continue }
+            }
             close(guests[index].descriptor)
             guests[index] = Guest(again: now + .random(in: 500..<1500))
             ended += 1
@@ -106,8 +140,9 @@ final class Crowd: Sendable {
         return ended
     }
 
-    private func say(_ bytes: [UInt8], _ descriptor: CInt) {
-        _ = send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
+    @discardableResult
+    private func say(_ bytes: [UInt8], _ descriptor: CInt) -> Bool {
+        send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)) > 0
     }
 
     /// nil when the other end's backlog is full.
@@ -118,6 +153,10 @@ final class Crowd: Sendable {
         switch address {
         case .tcp(_, let port):
             descriptor = socket(AF_INET, type, 0)
+            if kinds == [.unread] {
+                var small: CInt = 1024
+                setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &small, socklen_t(MemoryLayout<CInt>.size))
+            }
             var target = sockaddr_in()
             target.sin_family = sa_family_t(AF_INET)
             target.sin_port = port.bigEndian

@@ -168,10 +168,10 @@ final class HTTPConnection: @unchecked Sendable {
     }
 
     private func queue(_ response: HTTPResponse) -> MHD_Result {
-        core.waits(self, for: nil)
         let queued: OpaquePointer?
         switch response.body {
         case .bytes(let bytes):
+            core.waits(self, for: .taking)
             queued = bytes.withUnsafeBytes { bytes in
                 MHD_create_response_from_buffer(
                     bytes.count, UnsafeMutableRawPointer(mutating: bytes.baseAddress), .RESPMEM_MUST_COPY)
@@ -179,6 +179,7 @@ final class HTTPConnection: @unchecked Sendable {
             state.withLock { $0.phase = .sending }
             setDeadline(core.limits.sendDeadline)
         case .events(let stream):
+            core.waits(self, for: nil)
             if let problem = core.streamStarted() {
                 stream.close()
                 return queue(.problem(problem))

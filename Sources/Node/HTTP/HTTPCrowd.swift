@@ -1,12 +1,13 @@
 import Federation
 
 /// The connections of a server that wait for something of their clients, by what it is; each kind has so many seats.
-/// Connections whose requests are being answered are not among them: nobody can take their place.
+/// Connections whose requests are being worked on are not among them: nobody can take their place.
 struct HTTPCrowd {
     enum Wait {
         case firstHead
         case nextHead
         case body
+        case taking
 
         /// What is waited for, in words.
         var words: String {
@@ -14,6 +15,7 @@ struct HTTPCrowd {
             case .firstHead: "a request"
             case .nextHead: "a further request"
             case .body: "the whole body"
+            case .taking: "a reader of its answer"
             }
         }
     }
@@ -21,12 +23,14 @@ struct HTTPCrowd {
     private var firstHeads: WaitingRoom
     private var nextHeads: WaitingRoom
     private var bodies: WaitingRoom
+    private var answers: WaitingRoom
     private var waiting: [WaitingRoom.Guest: Wait] = [:]
 
     init(_ limits: HTTPLimits) {
         firstHeads = WaitingRoom(seats: limits.newcomers)
         nextHeads = WaitingRoom(seats: limits.idle)
         bodies = WaitingRoom(seats: limits.bodies)
+        answers = WaitingRoom(seats: limits.answers)
     }
 
     /// - Returns: who gives way.
@@ -50,6 +54,7 @@ struct HTTPCrowd {
         case .firstHead: body(&firstHeads)
         case .nextHead: body(&nextHeads)
         case .body: body(&bodies)
+        case .taking: body(&answers)
         }
     }
 }
