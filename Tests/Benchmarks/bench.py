@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import sys
 
 import counts
@@ -38,8 +39,11 @@ def options_of(words):
     parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing: table and plot of a bench.json")
     parser.add_argument("--binary", default=os.path.normpath(f"{HERE}/../../.build/release/ekc"), metavar="EKC",
                         help="what to measure; the release build unless told")
+    parser.add_argument("--against", metavar="EKC",
+                        help="measure nothing but what a message costs a processor, beside that of another build")
     options = parser.parse_args(words)
-    options.pairs = options.pairs or (2 if options.quick else 5)
+    if options.pairs is None:
+        options.pairs = 2 if options.quick else 5
     options.groups = sorted(set(options.group or [1, 16, 64, 256]))
     options.sizes = sorted(set(options.size or [1024, 4096]))
     options.only = options.only or list(PARTS)
@@ -79,24 +83,53 @@ def measure(options):
     return found
 
 
+def against(options):
+    """The same messages by two builds, in turn."""
+    binaries = (options.against, options.binary)
+    for binary in binaries:
+        if not os.access(binary, os.X_OK):
+            raise Failed(f"{binary} is not there")
+    place = Workplace()
+    try:
+        nodes = [pairs.Nodes(place, os.path.abspath(binary), name) for binary, name in zip(binaries, ("one", "other"))]
+        costs = [[], []]
+        for number in range(options.pairs):
+            for which in (0, 1) if number % 2 == 0 else (1, 0):
+                costs[which].append(counts.processor_once(nodes[which], 64, 6400 if options.quick else 25600, 1024))
+            progress(f"{costs[0][-1]:.1f} and {costs[1][-1]:.1f} us a message, both ends")
+        ratio = statistics.median(own / other for other, own in zip(*costs))
+        return f"{ratio:.3f} x the processor a message of {options.against}"
+    finally:
+        place.close()
+
+
 def main(words):
     options = options_of(words)
     try:
+        if options.output:
+            os.makedirs(options.output, exist_ok=True)
         if options.source:
             with open(options.source) as file:
                 found = json.load(file)
+        elif options.against:
+            print(against(options))
+            return 0
         else:
             found = measure(options)
+        text = report.table(report.rows_of(found))
     except (KeyboardInterrupt, Told):
         progress("stopped; every process that was started is ended")
         return 130
     except (Failed, OSError) as fault:
         progress(f"failed: {fault}")
         return 1
-    text = report.table(report.rows_of(found))
+    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+        if not options.source:
+            raise
+        progress(f"failed: {options.source} is not what --output writes: {fault!r}")
+        return 1
     print(json.dumps(found, ensure_ascii=False, indent=1) if options.json else text)
     if options.output:
-        os.makedirs(options.output, exist_ok=True)
         files = {"bench.md": text, "bench.json": json.dumps(found, ensure_ascii=False, indent=1) + "\n"}
         if found.get("pairs"):
             files["bench.svg"] = report.plot(found["pairs"])

@@ -31,21 +31,26 @@ def all_counts(place, nodes, limit, options):
     return found
 
 
+def processor_once(nodes, group, count, size):
+    """Microseconds a message, both ends."""
+    nodes.start()
+    try:
+        ends = [nodes.node("subject-77"), nodes.node("centre")]
+        nodes.send("subject-77", "centre", count, size, group)
+        time.sleep(1.5)
+        before = sum(end.cpu() for end in ends)
+        nodes.send("subject-77", "centre", count, size, group)
+        time.sleep(1.5)
+        return (sum(end.cpu() for end in ends) - before) / count * 1e6
+    finally:
+        nodes.stop()
+
+
 def processor(nodes, limit, group, count, size):
-    """Microseconds a message: medians of three pairs."""
+    """The same and the limit program's: medians of three pairs."""
     own, theirs = [], []
     for _ in range(3):
-        nodes.start()
-        try:
-            ends = [nodes.node("subject-77"), nodes.node("centre")]
-            nodes.send("subject-77", "centre", count, size, group)
-            time.sleep(1.5)
-            before = sum(end.cpu() for end in ends)
-            nodes.send("subject-77", "centre", count, size, group)
-            time.sleep(1.5)
-            own.append((sum(end.cpu() for end in ends) - before) / count * 1e6)
-        finally:
-            nodes.stop()
+        own.append(processor_once(nodes, group, count, size))
         theirs.append(limit.run(group, count, size)["cpu"] / count * 1e6)
     return statistics.median(own), statistics.median(theirs)
 

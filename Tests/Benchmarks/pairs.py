@@ -16,7 +16,9 @@ TOPOLOGY = """{ "format": 1, "version": 1, "federation": "ekc.test",
 
 # Messages of one run: about a second's worth, and never more than a room of the store holds.
 COUNTS = {1: 1500, 4: 5000, 16: 16000, 64: 32000, 256: 40000}
-DIRECTIONS = {"up": ("subject-77", "centre"), "down": ("centre", "subject-77")}
+ENDS = {
+    "up": ("subject-77", "centre"), "down": ("centre", "subject-77"), "relay": ("subject-77", "subject-78"),
+}
 
 
 def count_of(group, quick):
@@ -27,8 +29,8 @@ def count_of(group, quick):
 class Nodes:
     """Centre and two subjects, in empty stores for each run, as the limit program begins."""
 
-    def __init__(self, place, binary):
-        self.federation = Federation(place, binary, "pair", TOPOLOGY)
+    def __init__(self, place, binary, name="pair"):
+        self.federation = Federation(place, binary, name, TOPOLOGY)
 
     def start(self, names=("subject-77",), centre=None, **options):
         self.federation.empty()
@@ -68,7 +70,7 @@ def throughput(place, nodes, limit, options):
         for group in options.groups:
             count = count_of(group, options.quick)
             progress(f"pairs: {size} bytes, {group} a group, {count} messages, {options.pairs} pairs")
-            found = {name: [] for name in (*DIRECTIONS, "relay")}
+            found = {name: [] for name in ENDS}
             beside = []
             for number in range(options.pairs):
                 # Who is first changes: neither gets the better half of a pair.
@@ -76,11 +78,12 @@ def throughput(place, nodes, limit, options):
                     beside.append(limit.run(group, count, size))
                 nodes.start(("subject-77", "subject-78"))
                 try:
-                    for name, (origin, destination) in DIRECTIONS.items():
+                    # Each of the three is beside the limit once in three pairs.
+                    turn = number // 2 % len(found)
+                    for name in (list(found)[turn:] + list(found)[:turn])[::1 if number % 2 == 0 else -1]:
+                        origin, destination = ENDS[name]
                         nodes.send(origin, destination, max(64, group), size, group)
                         found[name].append(count / nodes.send(origin, destination, count, size, group))
-                    nodes.send("subject-77", "subject-78", max(64, group), size, group)
-                    found["relay"].append(count / nodes.send("subject-77", "subject-78", count, size, group))
                 finally:
                     nodes.stop()
                 if number % 2 == 1:

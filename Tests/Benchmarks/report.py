@@ -65,7 +65,7 @@ def rows_of(found):
     desk = found.get("desk")
     if desk:
         add("desk", "HTTP submit to the second line's list at 80/s, p99", "≤ 25 ms", desk["submit-p99"],
-            "{:.1f} ms" + f" (p50 {desk['submit-p50']:.1f}; a claim and a hand-over are between)", at_most(25))
+            "{:.1f} ms" + f" (p50 {desk['submit-p50']:.1f}; a claim and a hand-over are between; the hands were {desk['late-seconds']:.1f} s late)", at_most(25))
         add("desk-handed", "of it from the hand-over, p99", "", desk["handed-p99"],
             "{:.1f} ms" + f" (p50 {desk['handed-p50']:.1f})")
     country = found.get("country")

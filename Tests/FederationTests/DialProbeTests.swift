@@ -75,6 +75,20 @@ struct DialProbeTests {
         expect(try dial(named, try pins()), failsAt: "address", says: "not an IP address")
     }
 
+    @Test("The word of a stranger is no step that was taken; that of the neighbour comes after all of them")
+    func alert() {
+        let fault = TLSFault("peer-refused", "its alert: protocol version")
+        let stranger = DialProbe.steps(upTo: fault, centre, isKnown: false)
+        #expect(stranger.map(\.name) == ["tls"] && stranger[0].outcome == .failed)
+        #expect(stranger[0].detail == "peer-refused: its alert: protocol version")
+        let known = DialProbe.steps(upTo: fault, centre, isKnown: true)
+        #expect(known.map(\.name) == ["tls", "certificate", "pin", "accepted"])
+        #expect(known.last?.detail.hasPrefix("centre says peer-refused") == true)
+        let lint = DialProbe.steps(upTo: TLSFault("certificate-lint:authority", ""), centre, isKnown: false)
+        #expect(lint.last?.name == "certificate" && lint.last?.detail == "certificate-lint:authority")
+        #expect(lint.last?.remedy?.contains("authority issue") == true)
+    }
+
     @Test("Nobody there, somebody else there, and somebody who says nothing are told apart")
     func line() throws {
         try federation.start("centre")
@@ -125,7 +139,7 @@ struct DialProbeTests {
         let node = try federation.start("centre")
         defer { federation.stopAll() }
         node.links.pause(self.node, why: "works on the line")
-        expect(try dial(try topology(), try pins()), failsAt: "accepted", says: "link-paused: works on the line")
+        expect(try dial(try topology(), try pins()), failsAt: "accepted", says: "says link-paused")
         let test = try node.testLink(self.node)
         #expect(!test.isGood && test.state == "paused")
         #expect(test.steps.first?.remedy == "ekc link resume DIR subject-77")

@@ -19,7 +19,7 @@ struct FrameTests {
     }
 
     struct NoPacks: OutboxReading {
-        func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { nil }
+        func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? { nil }
     }
 
     @Test(

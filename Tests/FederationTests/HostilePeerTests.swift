@@ -11,7 +11,7 @@ struct HostilePeerTests {
     private static let life = Incarnation(bits: ID128(high: 1, low: 1))
 
     private struct NoPacks: OutboxReading {
-        func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { nil }
+        func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? { nil }
     }
 
     private struct Star: Routes {
@@ -102,7 +102,7 @@ struct HostilePeerTests {
     func otherBytes() throws {
         struct OnePack: OutboxReading {
             var pack: Pack
-            func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { pack }
+            func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? { pack }
         }
         let stream = FrameTests.stream(FrameTests.peer, FrameTests.other)
         func envelope(_ body: UInt8) -> [UInt8] {
@@ -121,6 +121,19 @@ struct HostilePeerTests {
                 FramedMessage(kind: .envelope, flags: 0, bytes: envelope(body)), in: 1, reading: OnePack(pack: pack),
                 random: { ID128(high: 5, low: 5) })
             #expect(closed(actions) == code)
+        }
+    }
+
+    @Test("A good-bye is told by its code when it is one of ours, and never in the peer's words")
+    func goodbye() {
+        for (code, told) in [("link-paused", "link-paused"), ("sidorova-anna", "other"), ("\u{1b}[31m", "other")] {
+            var (exchange, _) = met()
+            let actions = arrive(.bye, LinkCodec.bye(code, "tel 8-900-123"), &exchange)
+            let notes = actions.compactMap { action in
+                if case .note(let code, _, let detail) = action { "\(code) \(detail)" } else { nil }
+            }
+            #expect(notes == ["peer-said \(told)"])
+            for case .close(_, let code, let detail) in actions { #expect(code == "peer-closed" && detail == told) }
         }
     }
 

@@ -51,7 +51,10 @@ struct RefillTests {
 
         func write<Result>(_ body: @escaping (borrowing WriteTransaction) throws -> Result) throws -> Result {
             var result: Result?
-            let job = WriteJob(.essential) { transaction in result = try body(transaction) } completion: { _ in }
+            let job = WriteJob(.essential) { transaction in
+                result = try body(transaction)
+            } completion: { _ in
+            }
             let sealed = try GroupCommit.run([job], on: engine, quota: 0, now: Timestamp(milliseconds: 1000))
             try sealed.outcomes[0].result.get()
             return try #require(result)
@@ -188,6 +191,35 @@ struct RefillTests {
         #expect(kept == 3)
     }
 
+    @Test("What was parked in a backup, and its origin has forgotten, is applied when its topology is here")
+    func parkedAgain() throws {
+        let end = End(destination, lives[0])
+        end.application.refuses.change { $0 = "does-not-fit" }
+        #expect(try receive(.escalation, [77], at: end, topologyVersion: 2).held.map(\.reason) == [.parked])
+        let stream = StreamID(origin: origin, incarnation: lives[1], destination: destination, lane: .appeals)
+        try end.write { [destination] transaction in try Inbox.doubtHeld(at: destination, in: transaction) }
+        // The process that has the newer topology looks before its origin has answered.
+        let inbox = Inbox(
+            node: destination, application: end.application, sender: end.outbox, attempts: end.attempts,
+            topologyVersion: { 2 })
+        end.application.refuses.change { $0 = nil }
+        let due = try end.write { transaction in try inbox.releaseParked(after: 0, in: transaction).count }
+        #expect(due == 0)
+        let header = EnvelopeHeader(
+            stream: StreamID(
+                origin: origin, incarnation: lives[1], destination: destination, lane: MessageKind.refill.lane),
+            position: 2, kind: .refill, id: Random.id128(), created: Timestamp(milliseconds: 1), topologyVersion: 2)
+        let gone = Refill(.gone, of: stream, 1, isLast: true).encoded()
+        let refusal = try end.write { transaction in
+            var outcome = ExchangeOutcome()
+            return try inbox.open(
+                EnvelopeCodec.encode(Envelope(header: header, body: gone)), &outcome, in: transaction) ?? ""
+        }
+        #expect(refusal.isEmpty)
+        let row = try end.row(stream)
+        #expect(row.appliedCount == 1 && row.held == 0 && row.missing == 0 && row.imbalance == 0)
+    }
+
     @Test("Gaps of a stream that are kept have an end, and what is counted stays")
     func mostGaps() throws {
         let end = End(destination, lives[1])
@@ -203,7 +235,8 @@ struct RefillTests {
             try inbox.giveUp(origin, in: transaction)
         }
         let row = try end.row(stream)
-        #expect(given == UInt64(Inbox.mostGaps) * 10 && row.missing == 0 && row.lostCount == given && row.imbalance == 0)
+        #expect(
+            given == UInt64(Inbox.mostGaps) * 10 && row.missing == 0 && row.lostCount == given && row.imbalance == 0)
         try end.write { [inbox = end.inbox, lives] transaction in
             _ = try inbox.perform(
                 .adopt([StreamBase(stream: stream, base: 5_000, digest: .zero)], from: lives[0]), in: transaction)
@@ -291,7 +324,9 @@ struct RefillTests {
         #expect(row.appliedCount == applied && row.rejectedCount == 1 - applied && row.missing == 0)
         // Its origin has counted it as applied: it hears of anything else.
         let told = try end.write { transaction in
-            try Sessions.streams(in: transaction).filter { $0.id.origin.text == "centre" }.reduce(0) { $0 + $1.row.last }
+            try Sessions.streams(in: transaction).filter { $0.id.origin.text == "centre" }.reduce(0) {
+                $0 + $1.row.last
+            }
         }
         #expect(told == (applied == 1 ? 1 : 2))
     }

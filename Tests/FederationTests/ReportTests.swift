@@ -6,7 +6,7 @@ import Testing
 @Suite("Reports")
 struct ReportTests {
     private struct NoPacks: OutboxReading {
-        func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? { nil }
+        func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? { nil }
     }
 
     /// leaf — relay — centre, and a neighbour of the centre's own.
@@ -189,55 +189,21 @@ struct ReportTests {
         book.heard(Chain.leaf, report, at: at(10), published: 2001)
         #expect(book.entries[Chain.leaf]?.stuckSince == at(10))
         #expect(book.due(at: at(10)).count == 1 && book.due(at: at(11)).isEmpty)
-        report.at = at(6)
+        // A relay shows once more what it heard last: the node itself has said nothing.
+        book.heard(Chain.leaf, report, at: at(12), published: 2001)
+        #expect(book.entries[Chain.leaf]?.heard == at(10))
+        report.at = at(15)
         book.heard(Chain.leaf, report, at: at(15), published: 2001)
         #expect(book.entries[Chain.leaf]?.stuckSince == at(10) && book.entries[Chain.leaf]?.heard == at(15))
         #expect(book.due(at: at(20)).isEmpty)
         book.lost(Chain.leaf)
         #expect(book.due(at: at(20)).count == 1)
-        report.knowledge = 2001
-        report.at = at(16)
+        (report.knowledge, report.at) = (2001, at(25))
         book.heard(Chain.leaf, report, at: at(25), published: 2002)
         #expect(book.entries[Chain.leaf]?.stuckSince == at(25))
-        report.at = at(21)
+        report.at = at(30)
         book.heard(Chain.leaf, report, at: at(30), published: 2001)
         #expect(book.entries[Chain.leaf]?.stuckSince == nil)
         #expect(book.due(at: at(79)).isEmpty && book.due(at: at(80)).count == 1)
-    }
-
-    @Test("What a relay shows again is no sign of life, and says nothing of a clock; what was said since is both")
-    func shownAgain() {
-        var book = ReportBook()
-        func at(_ seconds: Int64) -> Timestamp { Timestamp(milliseconds: seconds * 1000) }
-        func say(_ seconds: Int64, started: Int64 = 0, heard: Int64) {
-            var report = NodeReport(at: at(seconds), started: at(started))
-            report.waiting = UInt64(seconds)
-            book.heard(Chain.leaf, report, at: at(heard), published: 0)
-        }
-        func entry() -> (heard: Timestamp?, waiting: UInt64?, skew: Int64?) {
-            let entry = book.entries[Chain.leaf]
-            return (entry?.heard, entry?.report.waiting, entry?.skew)
-        }
-        say(3, heard: 10)
-        #expect(entry() == (at(10), 3, nil))
-        say(8, heard: 15)
-        #expect(entry() == (at(15), 8, -7000))
-        // Its relay's link comes back, again and again; once over another way with what is older.
-        for later in [100, 200] as [Int64] { say(8, heard: later) }
-        say(3, heard: 300)
-        say(3, heard: 310)
-        #expect(entry() == (at(15), 8, -7000))
-        // It had gone on for a while, and this had not been heard: the last words of one that is dark.
-        say(50, heard: 4000)
-        #expect(entry() == (at(4000), 50, nil))
-        // It runs again.
-        say(1, started: 4100, heard: 4200)
-        say(6, started: 4100, heard: 4205)
-        #expect(entry() == (at(4205), 6, 6000 - 4_205_000))
-        // Its clock is set back.
-        say(2, started: 4000, heard: 4210)
-        #expect(entry().heard == at(4205))
-        say(7, started: 4000, heard: 4215)
-        #expect(entry() == (at(4215), 7, 7000 - 4_215_000))
     }
 }

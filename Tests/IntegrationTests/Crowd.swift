@@ -4,8 +4,9 @@ import Glibc
 
 @testable import Node
 
-/// A thousand connections to one address that mean no good, on a thread of its own: of each kind as many. Each that is
-/// closed comes again after a second or so.
+/// A thousand connections to one address that mean no good, on a thread of its own. A third says nothing, a third says
+/// a byte a second of something that could become a request, a third says what is no request; or each asks whole
+/// questions, many at once, and takes no answer. Each that is closed comes again after a second or so.
 final class Crowd: Sendable {
     struct Count: Sendable {
         /// Connections that were begun, and those that the other end has closed.
@@ -16,33 +17,20 @@ final class Crowd: Sendable {
         var isOver = false
     }
 
-    enum Kind {
-        case silent
-        /// A byte a second of something that could become a request.
-        case trickling
-        /// What is no request.
-        case garbage
-        /// Whole requests, and none of their answers is taken.
-        case unread
-    }
-
     static let size = 1000
     private let address: HTTPAddress
-    private let size: Int
-    private let kinds: [Kind]
     private enum Order { case stay, rest, end }
 
     private let order = Monitor(Order.stay)
     private let counted = Monitor(Count())
 
-    init(
-        _ address: HTTPAddress, slowly text: [UInt8], size: Int = Crowd.size,
-        kinds: [Kind] = [.silent, .trickling, .garbage]
-    ) {
+    private let isAsking: Bool
+
+    /// - Parameter text: what is said slowly; nil: everybody asks.
+    init(_ address: HTTPAddress, slowly text: [UInt8]?) {
         self.address = address
-        self.size = size
-        self.kinds = kinds
-        Threads.start("crowd") { [self] in run(text) }
+        isAsking = text == nil
+        Threads.start("crowd") { [self] in run(text ?? []) }
     }
 
     var count: Count { counted.changeQuietly { $0 } }
@@ -57,7 +45,7 @@ final class Crowd: Sendable {
     func come() {
         let before = count.begun
         order.change { $0 = .stay }
-        counted.wait(until: { [size] in $0.begun >= before + size }, then: { _ in })
+        counted.wait(until: { $0.begun >= before + Crowd.size }, then: { _ in })
     }
 
     /// Returns when every connection is closed.
@@ -72,8 +60,11 @@ final class Crowd: Sendable {
         var said = 0
     }
 
+    private static let questions = Array(
+        String(repeating: "GET /api/v1/none HTTP/1.1\r\nHost: localhost\r\n\r\n", count: 200).utf8)
+
     private func run(_ text: [UInt8]) {
-        var guests = [Guest](repeating: Guest(), count: size)
+        var guests = [Guest](repeating: Guest(), count: Crowd.size)
         var random = SystemRandomNumberGenerator()
         var turn = 0
         while true {
@@ -93,15 +84,12 @@ final class Crowd: Sendable {
                     // Not all in the same moment of each second.
                     guests[index] = Guest(descriptor: descriptor, again: now + .random(in: 0..<1000, using: &random))
                     count.begun += 1
-                    if kind(index) == .garbage {
+                    if isAsking {
+                        say(Crowd.questions, descriptor)
+                    } else if index % 3 == 2 {
                         say((0..<300).map { _ in .random(in: 0...255, using: &random) }, descriptor)
                     }
-                } else if kind(index) == .unread {
-                    // Once it is connected; an answer to each is some 500 bytes, more than the kernel keeps of them.
-                    if guests[index].said == 0, say(Crowd.requests, guests[index].descriptor) {
-                        guests[index].said = 1
-                    }
-                } else if kind(index) == .trickling, guests[index].again <= now {
+                } else if !isAsking, index % 3 == 1, guests[index].again <= now {
                     say([text[guests[index].said % text.count]], guests[index].descriptor)
                     guests[index].said += 1
                     guests[index].again = now + 1000
@@ -116,19 +104,14 @@ final class Crowd: Sendable {
         counted.change { $0.isOver = true }
     }
 
-    private func kind(_ index: Int) -> Kind { kinds[index % kinds.count] }
-
-    private static let requests = Array(
-        String(repeating: "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", count: 800).utf8)
-
     /// Lets go of what the other end has closed.
     private func take(_ guests: inout [Guest], _ some: StrideTo<Int>, _ now: Int64) -> Int {
         var (ended, buffer) = (0, [UInt8](repeating: 0, count: 4096))
         for index in some where guests[index].descriptor >= 0 {
-            if kind(index) == .unread {
-                // Linux's POLLRDHUP: nothing more comes, whatever has not been taken.
-                var waiting = pollfd(fd: guests[index].descriptor, events: 0x2000, revents: 0)
-                guard poll(&waiting, 1, 0) > 0 else { continue }
+            if isAsking {
+                // What has come stays where it is: only whether there is another end is looked at.
+                var watched = pollfd(fd: guests[index].descriptor, events: Int16(EPOLLRDHUP.rawValue), revents: 0)
+                guard poll(&watched, 1, 0) > 0 else { continue }
             } else {
                 let count = recv(guests[index].descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT))
                 guard count == 0 || count < 0 && errno != EAGAIN else { continue }
@@ -140,9 +123,8 @@ final class Crowd: Sendable {
         return ended
     }
 
-    @discardableResult
-    private func say(_ bytes: [UInt8], _ descriptor: CInt) -> Bool {
-        send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)) > 0
+    private func say(_ bytes: [UInt8], _ descriptor: CInt) {
+        _ = send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
     }
 
     /// nil when the other end's backlog is full.
@@ -153,10 +135,6 @@ final class Crowd: Sendable {
         switch address {
         case .tcp(_, let port):
             descriptor = socket(AF_INET, type, 0)
-            if kinds == [.unread] {
-                var small: CInt = 1024
-                setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &small, socklen_t(MemoryLayout<CInt>.size))
-            }
             var target = sockaddr_in()
             target.sin_family = sa_family_t(AF_INET)
             target.sin_port = port.bigEndian

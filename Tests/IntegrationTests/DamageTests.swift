@@ -135,7 +135,7 @@ struct DamageTests {
         #expect(TestFederation.wait(milliseconds: 20_000) { pair.log.contains("\"event\":\"store-sound\"") })
         #expect(try refusal(pair, "GET", "/readyz") == nil)
         pair.end("subject-77", SIGTERM)
-        #expect(!Files.exists(pair.place("subject-77").storeFolder + "/running"))
+        #expect(RunningMark(directory: pair.place("subject-77").storeFolder).unended == 0)
     }
 
     @Test("A look that a clean stop has cut off is owed by the next start")

@@ -208,7 +208,8 @@ struct DeskAPITests {
         for (arguments, exit) in [
             (["link", "pause", place, "subject-77"], 64), (["link", "pause", place, "nobody", "--reason", "x"], 1),
             (["link", "pause", place, "subject-77", "--reason", ""], 64),
-            (["link", "pause", place, "subject-77", "--reason", "\u{1b}[2J"], 64), (["link", "resume", place, "subject-77"], 1),
+            (["link", "pause", place, "subject-77", "--reason", "\u{1b}[2J"], 64),
+            (["link", "resume", place, "subject-77"], 1),
         ] { #expect(try Binary.run(arguments).exit == Int32(exit)) }
     }
 

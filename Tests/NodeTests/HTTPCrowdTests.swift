@@ -20,10 +20,9 @@ struct HTTPCrowdTests {
 
     private static var limits: HTTPLimits {
         var limits = HTTPLimits()
-        (limits.newcomers, limits.idle, limits.bodies, limits.answers) = (seats, seats, seats, seats)
+        (limits.newcomers, limits.idle, limits.bodies, limits.untaken) = (seats, seats, seats, seats)
         // What is closed here is closed for want of room.
         (limits.headDeadline, limits.requestDeadline, limits.inactivitySeconds) = (.seconds(50), .seconds(50), 50)
-        limits.sendDeadline = .seconds(50)
         return limits
     }
 
@@ -69,6 +68,52 @@ struct HTTPCrowdTests {
         }
     }
 
+    @Test("Whoever asks for figures within a second gets one text, and it is made once")
+    func figures() async throws {
+        let made = Mutex(0)
+        let figures = Figures {
+            made.withLock { $0 += 1 }
+            usleep(50_000)
+            return "figures"
+        }
+        let server = try HTTPServer(
+            .tcp(host: "127.0.0.1", port: 0), limits: HTTPLimits(), log: { _ in },
+            handler: { _, responder in figures.answer(responder) })
+        defer { server.stop(within: .seconds(2)) }
+        let clients = try (0..<30).map { _ in
+            let client = try TestSocket(server.address)
+            client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return client
+        }
+        for client in clients { #expect(try client.response().body == "figures") }
+        #expect(made.withLock { $0 } <= 2)
+    }
+
+    @Test("Who asks and does not take the answers gives way to who does")
+    func untaken() async throws {
+        let lines = Lines()
+        var limits = Self.limits
+        limits.sendDeadline = .seconds(50)
+        let large = String(repeating: "x", count: 4 << 20)
+        let server = try HTTPServer(
+            .tcp(host: "127.0.0.1", port: 0), limits: limits, log: lines.add,
+            handler: { request, responder in
+                responder.answer(.text(request.path == "/large" ? large : request.path))
+            })
+        defer { server.stop(within: .seconds(2)) }
+        let guests = try (0..<3 * Self.seats).map { _ in
+            let guest = try TestSocket(server.address)
+            guest.send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            // One after the other: its answer has begun when this one's has come.
+            try Self.ask(server)
+            return guest
+        }
+        #expect(lines.all.first?.detail.contains("taking its answer") == true)
+        // The longest waiting were cut off in the middle, the others can still take it.
+        #expect(try guests[0].readToEnd().utf8.count < large.utf8.count)
+        #expect(try guests[3 * Self.seats - 1].response().body == large)
+    }
+
     private static func ask(_ server: HTTPServer) throws {
         let client = try TestSocket(server.address)
         client.send("GET /asked HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -109,37 +154,6 @@ struct HTTPCrowdTests {
         for client in clients { #expect(try client.response().body == "late") }
         stream.send(data: "heard")
         #expect(try reader.read(until: "\n\n").contains("data: heard"))
-    }
-
-    @Test(
-        "Clients that send whole requests and take no answers give way, more of them than the server has connections",
-        arguments: [false, true])
-    func unread(isUnix: Bool) async throws {
-        try await withScratchFolder { folder in
-            let address: HTTPAddress = isUnix ? .unix(path: folder + "/s") : .tcp(host: "127.0.0.1", port: 0)
-            let lines = Lines()
-            var limits = Self.limits
-            limits.connections = Self.guests / 2
-            let long = String(repeating: "x", count: 1 << 20)
-            let server = try HTTPServer(address, limits: limits, log: lines.add) { request, responder in
-                responder.answer(.text(request.path == "/long" ? long : request.path))
-            }
-            defer { server.stop(within: .seconds(2)) }
-            var guests: [TestSocket] = []
-            for _ in 0..<Self.guests {
-                let guest = try TestSocket(server.address, receiveBuffer: 1024)
-                guest.send(String(repeating: "GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n", count: 4))
-                // The first of its answers has begun.
-                _ = try guest.read(until: "HTTP/1.1 200")
-                guests.append(guest)
-            }
-            try Self.ask(server)
-            // Its oldest have gone: what they had not taken does not come any more.
-            #expect(throws: TestSocket.Failure.self) { while true { _ = try guests[0].response() } }
-            #expect(try guests[Self.guests - 1].read(until: "\r\n\r\n").contains("Content-Length: \(1 << 20)"))
-            #expect(lines.all.map(\.code) == ["too-many-waiting"])
-            #expect(lines.all.first?.detail.contains("without a reader of its answer") == true)
-        }
     }
 
     @Test("A connection that says nothing, and one that says a byte at a time, ends with the deadline of its head")

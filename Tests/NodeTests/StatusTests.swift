@@ -41,6 +41,25 @@ struct StatusTests {
         condition.problems(at: now, topologyVersion: 3, published: 100)
     }
 
+    @Test(
+        "What is behind a node that is not there stands behind it; a pause is nobody's alarm")
+    func behind() {
+        let relay = StatusTests.condition("subject-78", link: "dark") { $0.heard = StatusTests.ago(30_000) }
+        let leaf = StatusTests.condition("subject-54", link: "dark") {
+            $0.link?.via = StatusTests.id("subject-78")
+            $0.heard = StatusTests.ago(90_000)
+        }
+        let order = FederationStatus.worstFirst(
+            [leaf, relay].map { ($0, StatusTests.problems($0)) })
+        #expect(order.map(\.condition.node.text) == ["subject-78", "subject-54"])
+        for (state, why) in [("paused", "works on the line"), ("dark", "peer-closed: link-paused")] {
+            let paused = StatusTests.condition(link: state) { $0.link?.why = why }
+            #expect(paused.darkSince == nil && StatusTests.problems(paused).map(\.isUrgent) == [false])
+        }
+        let damaged = StatusTests.condition(link: "dark") { $0.link?.why = "peer-closed: store-damaged" }
+        #expect(StatusTests.problems(damaged).first?.what.contains("its store is damaged") == true)
+    }
+
     @Test("A node that is well has no problem")
     func well() { #expect(StatusTests.problems(StatusTests.condition()).isEmpty) }
 

@@ -84,9 +84,9 @@ final class SimulatedNode {
 struct SimulatedReading: OutboxReading {
     let engine: MemoryEngine
 
-    func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? {
+    func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? {
         try? Store.read(engine) { transaction throws(StoreError) in
-            try Outbox.pack(holding: position, of: ordinal, in: transaction)
+            try Outbox.soundPack(holding: position, of: ordinal, stream, in: transaction)
         }
     }
 }

@@ -57,6 +57,16 @@ extension World {
         }
     }
 
+    /// Whether something is held that only a person ends.
+    func somebodyMustDecide() -> Bool {
+        nodes.values.contains { node in
+            let held = try? Store.read(node.engine) { transaction throws(StoreError) in
+                try Quarantine.list(limit: 1000, .held, in: transaction)
+            }
+            return held?.contains { $0.row.reason == .quarantined } ?? false
+        }
+    }
+
     static func decision(_ id: ID128) -> Inbox.Decision { id.low % 2 == 0 ? .release : .return }
 
     /// Messages that somebody has given back to their origin.

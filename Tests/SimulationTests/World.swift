@@ -649,7 +649,7 @@ final class World {
     }
 
     private func drained() -> Bool {
-        everyoneHasRead() && missing() == 0
+        everyoneHasRead() && missing() == 0 && !somebodyMustDecide()
             && accepted.allSatisfy { message in
                 tally(message.origin, CountingApplication.confirmed, message.origin, message.id)
                     + tally(message.origin, CountingApplication.returned, message.origin, message.id) > 0

@@ -41,10 +41,10 @@ package struct KnowledgeEntry: Codable, Sendable, Hashable {
         if !PlainText.isSaid(question) || !PlainText.isSaid(answer) {
             return "\(id): question or answer is empty, or has control characters"
         }
-        if PlainText.length(question) > 300 {
+        if !PlainText.fits(question, most: 300) {
             return "\(id): the question is longer than 300 characters"
         }
-        if PlainText.length(answer) > 8_000 {
+        if !PlainText.fits(answer, most: 8_000) {
             return "\(id): the answer is longer than 8,000 characters"
         }
         if !["1", "2", "2.1"].contains(line) { return "\(id): there is no line \(line)" }

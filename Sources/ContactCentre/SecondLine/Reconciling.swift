@@ -169,7 +169,9 @@ extension Desk {
     ) throws {
         let (mine, told) = (body.mine ?? [], body.told ?? [])
         let (believed, unknown) = (body.believed ?? [], body.unknown ?? [])
-        guard [mine.count, told.count, believed.count, unknown.count].allSatisfy({ $0 <= StatusBody.most }) else { throw Rejection("body-invalid") }
+        guard [mine.count, told.count, believed.count, unknown.count].allSatisfy({ $0 <= StatusBody.most }) else {
+            throw Rejection("body-invalid")
+        }
         guard node == centre || peer == centre else { throw Rejection("not-allowed") }
         if node == centre {
             for appeal in mine { try reclaim(appeal, at: peer, under: version, in: transaction) }

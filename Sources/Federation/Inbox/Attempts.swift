@@ -15,8 +15,12 @@ package struct Attempt: Sendable, Hashable {
         var writer = ByteWriter(capacity: 112)
         writer.append(header.id)
         header.stream.append(to: &writer)
-        var reader = ByteReader(Digest.blake2b256(writer.bytes).withBytes { Array($0.prefix(16)) })
-        self.init(position: header.position, id: (try? reader.id128()) ?? header.id)
+        let id = Digest.blake2b256(writer.bytes).withBytes { digest in
+            ID128(
+                high: UInt64(bigEndian: digest.loadUnaligned(as: UInt64.self)),
+                low: UInt64(bigEndian: digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+        }
+        self.init(position: header.position, id: id)
     }
 }
 

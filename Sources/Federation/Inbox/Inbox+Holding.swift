@@ -148,7 +148,7 @@ extension Inbox {
     }
 
     /// What ends the process as it is released is held for people after that, as it would be when it came.
-    private func release(_ number: UInt64, _ version: UInt64, in transaction: borrowing WriteTransaction) throws {
+    func release(_ number: UInt64, _ version: UInt64, in transaction: borrowing WriteTransaction) throws {
         guard var row = try Quarantine.row(number, in: transaction) else { return }
         let attempt = Attempt(row.header)
         let tries = attempts.tries(attempt)
@@ -173,7 +173,7 @@ extension Inbox {
         let place = StreamPosition(stream: stream, position: position)
         if let outcome = try Held.row(place.key, in: transaction)?.outcome {
             try transaction.delete(.held, place.key)
-            try conclude(bytes, place, outcome.code, &result, in: transaction)
+            try conclude(bytes[...], place, outcome.code, &result, in: transaction)
             return false
         }
         let row = HeldRow(reason: reason.rawValue, heldAt: transaction.now, envelope: bytes)
@@ -196,7 +196,7 @@ extension Inbox {
         else { return false }
         row.appliedCount -= 1
         transaction.group.streams.update(place.stream, row)
-        try conclude(Array(pack.envelope(at: place.position)), place, code, &outcome, in: transaction)
+        try conclude(pack.envelope(at: place.position), place, code, &outcome, in: transaction)
         return true
     }
 
@@ -213,7 +213,7 @@ extension Inbox {
             try transaction.delete(.held, place.key)
             if row.held > 0 { row.held -= 1 }
             transaction.group.streams.update(stream, row)
-            try conclude(held.envelope, place, body.outcome.code, &outcome, in: transaction)
+            try conclude(held.envelope[...], place, body.outcome.code, &outcome, in: transaction)
         } else if body.position > row.base, body.position <= row.last {
             // The receipt that says so is on its way yet.
             let early = HeldRow(outcome: body.outcome, heldAt: transaction.now)

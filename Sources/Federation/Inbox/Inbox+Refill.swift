@@ -52,7 +52,7 @@ extension Inbox {
     /// The origin has nothing to say of what was held here: it is held again, as it was.
     private func holdAgain(
         _ stream: StreamID, _ gap: inout GapRow, in transaction: borrowing WriteTransaction
-    ) throws(StoreError) -> Bool {
+    ) throws -> Bool {
         guard let (number, asked) = try Quarantine.asked(stream, gap.next, in: transaction) else { return false }
         var held = asked
         held.state = .held
@@ -60,6 +60,11 @@ extension Inbox {
         try count(stream, in: transaction) { $0.held += 1 }
         try noteRefusal(stream, gap.next, held.reason.rawValue, in: transaction)
         gap.next += 1
+        // What waited for a topology that is here by now was passed over when this process looked.
+        let version = topologyVersion()
+        if held.reason == .parked, held.header.topologyVersion <= version {
+            try release(number, version, in: transaction)
+        }
         return true
     }
 
@@ -202,7 +207,8 @@ extension Inbox {
     /// What the origin has counted as held or as applied, and has become something else: it hears so. Of what is held
     /// again it hears when that is decided.
     private func tell(
-        _ verdict: Verdict, of header: EnvelopeHeader, asIn what: Refill.What, in transaction: borrowing WriteTransaction
+        _ verdict: Verdict, of header: EnvelopeHeader, asIn what: Refill.What,
+        in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let outcome: HoldOutcome
         switch (what, verdict) {

@@ -217,7 +217,8 @@ package struct Inbox: Sendable {
 
     /// A destination has lost what it had applied, and nobody has it any more: people hear of it at this end too.
     private func lost(
-        _ count: UInt64, of stream: StreamID, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
+        _ count: UInt64, of stream: StreamID, _ outcome: inout ExchangeOutcome,
+        in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         let more = try Gaps.noteLost(count, of: stream, in: transaction)
         guard more > 0 else { return }
@@ -240,9 +241,9 @@ package struct Inbox: Sendable {
             }
             if pack.last <= applied { bytes += pack.roomBytes }
             while position <= min(applied, pack.last) {
-                let envelope = Array(pack.envelope(at: position))
+                let envelope = pack.envelope(at: position)
                 if let reason = refused[position].flatMap(HoldReason.init) {
-                    if try keepHeld(envelope, stream, position, reason, &outcome, in: transaction) {
+                    if try keepHeld(Array(envelope), stream, position, reason, &outcome, in: transaction) {
                         held += 1
                         outcome.held.append(HeldPosition(stream: stream, position: position, reason: reason))
                     }
@@ -268,7 +269,7 @@ package struct Inbox: Sendable {
 
     /// A position of this node's is decided: it is counted, acted on, and not refilled when it was refused.
     func conclude(
-        _ bytes: [UInt8], _ place: StreamPosition, _ code: String?, _ outcome: inout ExchangeOutcome,
+        _ bytes: ArraySlice<UInt8>, _ place: StreamPosition, _ code: String?, _ outcome: inout ExchangeOutcome,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         var row = try transaction.group.streams.open(place.stream, in: transaction)
@@ -280,7 +281,7 @@ package struct Inbox: Sendable {
 
     /// An envelope of this node's, and why it was refused, if it was.
     func decided(
-        _ bytes: [UInt8], _ code: String?, _ outcome: inout ExchangeOutcome,
+        _ bytes: ArraySlice<UInt8>, _ code: String?, _ outcome: inout ExchangeOutcome,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         if code == nil {
@@ -288,7 +289,7 @@ package struct Inbox: Sendable {
             var reader = ByteReader(bytes)
             if let header = try? EnvelopeCodec.decodeHeader(&reader), !header.kind.isForApplication { return }
         }
-        guard let envelope = try? EnvelopeCodec.decode(bytes) else {
+        guard let envelope = try? EnvelopeCodec.decode(Array(bytes)) else {
             throw StoreError(
                 .damaged, "an envelope of table outbox cannot be read", remedy: "restore the store from a backup")
         }

@@ -82,7 +82,7 @@ package struct DialProbe {
         let session = TLSSession(context, role: .client, expected: peer)
         do throws(TLSFault) {
             try exchange(socket, session) { session.state != .handshaking }
-        } catch { return DialProbe.steps(upTo: error, peer) }
+        } catch { return DialProbe.steps(upTo: error, peer, isKnown: session.accepted != nil) }
         let met = ["tls", "certificate", "pin"].map { CheckStep($0, .good, DialProbe.words[$0] ?? "", peer: peer) }
         // Whether the other end takes this one is known when it has said something.
         var assembler = FrameAssembler()
@@ -94,7 +94,7 @@ package struct DialProbe {
             }
         } catch { return met + [DialProbe.refused(error.code, error.detail, peer)] }
         if let heard, heard.kind == .bye, let said = try? LinkCodec.bye(heard.bytes) {
-            return met + [DialProbe.refused(said.code, said.detail, peer)]
+            return met + [DialProbe.refused(Farewell.known(said.code), "", peer)]
         }
         session.close()
         return met + [CheckStep("accepted", .good, "\(peer) takes this node as what it is", peer: peer)]
@@ -161,15 +161,19 @@ package struct DialProbe {
     ]
 
     /// The steps before the one that failed are good.
-    private static func steps(upTo fault: TLSFault, _ peer: NodeID) -> [CheckStep] {
-        let failed = step(of: fault.code)
+    /// - Parameter isKnown: its certificate was seen and accepted. An alert that came before is the word of a stranger.
+    static func steps(upTo fault: TLSFault, _ peer: NodeID, isKnown: Bool) -> [CheckStep] {
+        let step = step(of: fault.code)
+        let failed = step == "accepted" && !isKnown ? "tls" : step
         let before = ["tls", "certificate", "pin"].prefix { $0 != failed }
         guard failed != "accepted" else {
             return before.map { CheckStep($0, .good, words[$0] ?? "", peer: peer) }
                 + [refused(fault.code, fault.detail, peer)]
         }
         return before.map { CheckStep($0, .good, words[$0] ?? "", peer: peer) } + [
-            CheckStep(failed, .failed, "\(fault.code): \(fault.detail)", peer: peer, remedy: remedy(fault.code, peer))
+            CheckStep(
+                failed, .failed, fault.detail.isEmpty ? fault.code : "\(fault.code): \(fault.detail)", peer: peer,
+                remedy: remedy(fault.code, peer))
         ]
     }
 
@@ -189,6 +193,9 @@ package struct DialProbe {
         switch code {
         case "certificate-expired": "renew it at \(peer): ekc authority issue, ekc node init DIR --answer FILE"
         case "certificate-not-yet-valid": "see the clocks of both ends"
+        case _ where code.hasPrefix("certificate-lint"):
+            "it is none that an authority of the federation issues: let one issue it, ekc authority issue"
+        case "peer-refused": "whoever listens there wants another TLS: mend the address or the port in the topology"
         case "chain-refused", "wrong-segment", "no-certificate":
             "see which authority has issued it; its anchor must be in pins.json here: ekc topology pin"
         case "not-pinned", "pin-mismatch": "ekc topology pin here with the answer that \(peer) has installed"
@@ -208,7 +215,8 @@ package struct DialProbe {
             case "node-rewound": "one of the two stores is behind: ekc node status at both"
             default: "see why in the log of \(peer): its pins, its clock, this node's certificate"
             }
-        return CheckStep("accepted", .failed, "\(peer) says \(code): \(detail)", peer: peer, remedy: remedy)
+        let said = detail.isEmpty ? code : "\(code): \(detail)"
+        return CheckStep("accepted", .failed, "\(peer) says \(said)", peer: peer, remedy: remedy)
     }
 }
 

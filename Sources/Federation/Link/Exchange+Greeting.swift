@@ -136,7 +136,7 @@ extension Exchange {
             return .peer("\(entry.stream) was acknowledged through \(row.forwarded) and is now at \(entry.last)")
         }
         guard fromHere, entry.last >= row.base, entry.last > 0 else { return .none }
-        if digest(through: entry.last, of: row, outbox) != entry.digest {
+        if digest(through: entry.last, of: row, entry.stream, outbox) != entry.digest {
             return .own("\(entry.stream) has another digest at \(entry.last)")
         }
         return .none
@@ -173,10 +173,12 @@ extension Exchange {
         return .none
     }
 
-    private func digest(through position: UInt64, of row: StreamRow, _ outbox: some OutboxReading) -> Digest32? {
+    private func digest(
+        through position: UInt64, of row: StreamRow, _ stream: StreamID, _ outbox: some OutboxReading
+    ) -> Digest32? {
         if position == row.last { return row.lastDigest }
         if position == row.base { return row.baseDigest }
-        return outbox.pack(holding: position, of: row.ordinal)?.digest(through: position)
+        return outbox.pack(holding: position, of: row.ordinal, stream)?.digest(through: position)
     }
 
     // MARK: Going on

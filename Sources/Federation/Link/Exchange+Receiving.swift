@@ -20,7 +20,7 @@ extension Exchange {
             throw FrameFault("position-gap")
         } else if header.position < expected, let row = rows[stream], header.position <= row.last {
             // Once more what is durable already: say so again. As far as it is kept here, it must be the same.
-            let kept = header.position > row.base ? outbox.pack(holding: header.position, of: row.ordinal) : nil
+            let kept = header.position > row.base ? outbox.pack(holding: header.position, of: row.ordinal, stream) : nil
             guard kept.map({ Array($0.envelope(at: header.position)) == message.bytes }) ?? true else {
                 throw FrameFault("position-reused")
             }

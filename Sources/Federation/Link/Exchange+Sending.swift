@@ -65,7 +65,7 @@ extension Exchange {
             sessions[number]?.sending[stream]?.credit = max(sending.credit, row.base + Exchange.window)
             return nil
         }
-        guard let pack = reader.pack(holding: sending.next, of: sending.ordinal) else {
+        guard let pack = reader.pack(holding: sending.next, of: sending.ordinal, stream) else {
             // Let go in a commit that has not been told yet: its row will come.
             sessions[number]?.sending[stream]?.last = sending.next - 1
             return nil
@@ -126,9 +126,9 @@ private struct PackCache<Source: OutboxReading> {
 
     init(_ source: Source) { self.source = source }
 
-    mutating func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? {
+    mutating func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? {
         if let pack = packs[ordinal], pack.first <= position, position <= pack.last { return pack }
-        guard let pack = source.pack(holding: position, of: ordinal) else { return nil }
+        guard let pack = source.pack(holding: position, of: ordinal, stream) else { return nil }
         packs[ordinal] = pack
         return pack
     }

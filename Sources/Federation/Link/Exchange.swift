@@ -324,10 +324,10 @@ package struct Exchange: Sendable {
             // Clocks are the shell's.
             case .ping, .pong: return []
             case .bye:
-                let (code, detail) = try FrameFault.decoding(message.bytes, LinkCodec.bye)
+                let code = Farewell.known(try FrameFault.decoding(message.bytes, LinkCodec.bye).code)
                 sessionClosed(number)
                 return [
-                    .note(code: "peer-said-\(code)", peer: session.peer, detail: detail),
+                    .note(code: "peer-said", peer: session.peer, detail: code),
                     .close(number, code: "peer-closed", detail: code),
                 ]
             case .entry, .cursor: throw FrameFault("frame-unknown-kind")

@@ -39,8 +39,8 @@ package protocol Routes: Sendable {
 
 /// What the exchange reads from the store, while it decides and while it sends.
 package protocol OutboxReading {
-    /// The pack that holds a position, or nil.
-    func pack(holding position: UInt64, of ordinal: UInt32) -> Pack?
+    /// The pack that holds a position, or nil: when it is not there, or is not what was written.
+    func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack?
 }
 
 /// The state of a link, for people.

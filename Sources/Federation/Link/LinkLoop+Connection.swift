@@ -61,6 +61,7 @@ extension LinkLoop {
     /// Ends that the other end hears of.
     private static let told: Set = [
         "not-linked", "node-not-live", "stopping", "session-expired", "peer-silent", "link-paused",
+        "store-damaged",
     ]
 
     func handle(_ connection: Connection, _ events: UInt32) {
@@ -137,7 +138,8 @@ extension LinkLoop {
         guard topology.node(peer)?.state == .live else {
             return hangUp(connection, code: "node-not-live", detail: "\(peer) is not live in the topology")
         }
-        if let why = paused[peer] { return hangUp(connection, code: "link-paused", detail: why) }
+        // Why is for people here: it goes neither into logs nor to the other end.
+        if paused[peer] != nil { return hangUp(connection, code: "link-paused", detail: "") }
         connection.peer = peer
         let number = numberFor(connection)
         connection.number = number
@@ -275,7 +277,9 @@ extension LinkLoop {
             exchange.sessionClosed(number)
         }
         if let dialled = connection.dialled { dialFailed(dialled) }
-        if let peer = connection.peer ?? connection.dialled { markDown(peer, "\(code): \(detail)") }
+        if let peer = connection.peer ?? connection.dialled {
+            markDown(peer, detail.isEmpty ? code : "\(code): \(detail)")
+        }
         tell(Event(code: code, peer: connection.peer ?? connection.dialled, detail: detail))
     }
 

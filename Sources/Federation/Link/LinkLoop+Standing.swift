@@ -81,7 +81,7 @@ extension LinkLoop {
                 loop.paused[peer] = why
                 for connection in Array(loop.connections.values)
                 where peer == connection.peer ?? connection.dialled {
-                    loop.hangUp(connection, code: "link-paused", detail: why)
+                    loop.hangUp(connection, code: "link-paused", detail: "")
                 }
             })
     }
@@ -92,7 +92,7 @@ extension LinkLoop {
             .perform { loop in
                 loop.halted = why
                 for connection in Array(loop.connections.values) {
-                    loop.hangUp(connection, code: "store-damaged", detail: why)
+                    loop.hangUp(connection, code: "store-damaged", detail: "")
                 }
             })
     }

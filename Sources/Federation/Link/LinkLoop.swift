@@ -80,6 +80,7 @@ package final class LinkLoop: @unchecked Sendable {
     /// Who was accepted and has not said yet who it is, by descriptor.
     var newcomers = WaitingRoom(seats: maximumHandshakes)
     var told = LogBudget()
+    let soundPacks = SoundPacks()
     /// Why nothing is carried any more: what the store holds is not to be believed.
     var halted: String?
     var followers: [@Sendable (borrowing Exchange) -> Bool] = []
@@ -337,15 +338,32 @@ package final class LinkLoop: @unchecked Sendable {
     }
 }
 
-/// Reads packs for the exchange, each in a transaction of its own.
+/// The last pack of each stream that was held against the running digests: it is read for every few frames.
+final class SoundPacks {
+    private var packs: [UInt32: (first: UInt64, last: UInt64)] = [:]
+
+    func has(_ pack: Pack, _ ordinal: UInt32) -> Bool {
+        packs[ordinal].map { $0.first == pack.first && $0.last == pack.last } ?? false
+    }
+
+    func note(_ pack: Pack, _ ordinal: UInt32) { packs[ordinal] = (pack.first, pack.last) }
+}
+
+/// Reads packs for the exchange, each in a transaction of its own. What is not what was written does not leave the node.
 struct StoreReading: OutboxReading {
     let store: Store
+    let seen: SoundPacks
     let failed: (StoreError) -> Void
 
-    func pack(holding position: UInt64, of ordinal: UInt32) -> Pack? {
+    func pack(holding position: UInt64, of ordinal: UInt32, _ stream: StreamID) -> Pack? {
         do throws(StoreError) {
             return try store.read { transaction throws(StoreError) in
-                try Outbox.pack(holding: position, of: ordinal, in: transaction)
+                let pack = try Outbox.pack(holding: position, of: ordinal, in: transaction)
+                if let pack, !seen.has(pack, ordinal) {
+                    try Outbox.requireSound(pack, of: ordinal, stream, in: transaction)
+                    seen.note(pack, ordinal)
+                }
+                return pack
             }
         } catch {
             failed(error)
@@ -357,7 +375,7 @@ struct StoreReading: OutboxReading {
 extension LinkLoop {
     /// A stream whose envelopes cannot be read stands still; that is said, once a start.
     var reading: StoreReading {
-        StoreReading(store: store) { [unowned self] error in
+        StoreReading(store: store, seen: soundPacks) { [unowned self] error in
             guard !hasToldDamage else { return }
             hasToldDamage = true
             configuration.log(

@@ -63,6 +63,8 @@ package final class TLSSession {
     package private(set) var state = State.handshaking
     /// What the acceptance rule said of the peer's certificate.
     private var verdict: Result<NodeID, TLSFault>?
+    /// Whose certificate was seen and accepted, though the handshake may not be over.
+    package var accepted: NodeID? { if case .success(let peer) = verdict { peer } else { nil } }
     /// Bytes a peer may send before it is known: a handshake of ours takes about 2 KiB. What comes with the handshake's
     /// last bytes does not count.
     private static let handshakeLimit = 64 * 1024

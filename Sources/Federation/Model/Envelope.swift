@@ -105,7 +105,14 @@ package enum HeaderExtension: UInt8, Sendable {
     /// Without bytes: the origin understands a receipt that says an envelope is held. To others it is a rejection.
     case understandsHolding = 1
 
-    package var encoded: [UInt8] { [rawValue, 0] }
+    package var encoded: [UInt8] { HeaderExtension.usual }
+
+    /// What nearly every header has: all of them share these bytes.
+    private static let usual = [HeaderExtension.understandsHolding.rawValue, 0]
+
+    static func shared(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+        bytes.elementsEqual(usual) ? usual : Array(bytes)
+    }
 }
 
 extension EnvelopeHeader {

@@ -196,6 +196,39 @@ package struct Outbox: Sender {
         return position <= pack.last ? pack : nil
     }
 
+    /// The same, held against the running digests: for what leaves this node.
+    package static func soundPack<Transaction: Readable & ~Copyable>(
+        holding position: UInt64, of ordinal: UInt32, _ stream: StreamID, in transaction: borrowing Transaction
+    ) throws(StoreError) -> Pack? {
+        let pack = try pack(holding: position, of: ordinal, in: transaction)
+        if let pack { try requireSound(pack, of: ordinal, stream, in: transaction) }
+        return pack
+    }
+
+    /// Each pack begins with the running digest that the one before it ends with; the stream's row has the last.
+    static func requireSound<Transaction: Readable & ~Copyable>(
+        _ pack: Pack, of ordinal: UInt32, _ stream: StreamID, in transaction: borrowing Transaction
+    ) throws(StoreError) {
+        var noted: Digest32?
+        let prefix = Pack.key(ordinal, 0).prefix(4)
+        try transaction.scan(.outbox, from: Pack.key(ordinal, pack.last + 1)) { key, value in
+            guard Array(key).starts(with: prefix) else { return false }
+            var reader = ByteReader(Array(value.extracting(first: min(value.byteCount, Pack.headBytes))))
+            noted = try? reader.digest()
+            return false
+        }
+        if noted == nil, let row = try transaction.get(.streams, stream.key) {
+            let row = try StreamRow.decoded(row, of: stream)
+            if row.last == pack.last { noted = row.lastDigest }
+        }
+        guard noted == pack.digest(through: pack.last) else {
+            throw StoreError(
+                .damaged,
+                "positions \(pack.first) to \(pack.last) of \(stream) in table outbox are not what was written",
+                remedy: "stop the node and restore the store from a backup")
+        }
+    }
+
     /// Walks the stream's packs from the one at or after a position, until `body` says false.
     static func eachPack<Transaction: Readable & ~Copyable>(
         of ordinal: UInt32, from position: UInt64, in transaction: borrowing Transaction,

@@ -106,6 +106,8 @@ package struct Pack: Sendable {
         var reader = ByteReader(value)
         digestBefore = try reader.digest()
         let count = Int(try reader.number(UInt16.self))
+        guard count * 4 <= reader.remaining else { throw .truncated(at: reader.offset) }
+        ends.reserveCapacity(count)
         var previous: UInt32 = 0
         for _ in 0..<count {
             let end = try reader.number(UInt32.self)

@@ -52,6 +52,7 @@ package final class FederationNode: Sendable {
         try requirePins(of: topology, pins)
         let context = try folder.context(settings, pins: pins)
         let links = LateLinks()
+        try requireStore(of: folder)
         let store = try Store.open(
             directory: folder.storeFolder, tables: tables, limits: settings.limits,
             newIncarnation: Incarnation(bits: Random.id128()),
@@ -88,6 +89,15 @@ package final class FederationNode: Sendable {
             store.close()
             throw error
         }
+    }
+
+    /// A node that has run has a store: where there is none, its disk is not there.
+    private static func requireStore(of folder: NodeFolder) throws(StoreError) {
+        let files = ["data.mdb", "daemon.lock"].map { folder.storeFolder + "/" + $0 }
+        guard Files.exists(folder.attemptsFile), !files.contains(where: Files.exists) else { return }
+        throw StoreError(
+            .unusable, "\(folder.storeFolder) is empty, and this node has run before",
+            remedy: "mount its disk, or put a backup back; to begin with nothing, remove \(folder.attemptsFile)")
     }
 
     package func start() { links.start() }

@@ -27,21 +27,23 @@ package enum MetaKey {
 extension Readable where Self: ~Copyable {
     /// A counter of table `meta`, big endian; 0 when it was never taken.
     package borrowing func number(_ key: [UInt8]) throws(StoreError) -> UInt64 {
-        guard let stored = try get(.meta, key) else { return 0 }
-        var reader = ByteReader(stored)
-        do { return try reader.number(UInt64.self) } catch {
+        let stored: UInt64?? = try withValue(.meta, key.span.bytes) { value -> UInt64? in
+            value.byteCount < 8 ? nil : value.unsafeLoadUnaligned(as: UInt64.self).bigEndian
+        }
+        guard let stored else { return 0 }
+        guard let number = stored else {
             throw StoreError(
                 .damaged, "counter \(String(decoding: key, as: UTF8.self)) cannot be read",
                 remedy: "stop the node and restore the store from a backup")
         }
+        return number
     }
 }
 
 extension WriteTransaction {
     package borrowing func setNumber(_ key: [UInt8], _ value: UInt64) throws(StoreError) {
-        var writer = ByteWriter(capacity: 8)
-        writer.append(value)
-        try put(.meta, key, writer.bytes)
+        let one: InlineArray<1, UInt64> = [value.bigEndian]
+        try put(.meta, key.span.bytes, one.span.bytes)
     }
 
     /// Takes the next number of a counter, from 1. A part that is undone gives it back.

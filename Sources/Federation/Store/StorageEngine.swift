@@ -13,7 +13,8 @@ package protocol StorageEngine: AnyObject, Sendable {
     /// Keeps so many bytes beyond what is in use written on the disk, so that a commit never meets a full one. It grows
     /// by a part a call. On the writer's thread, between transactions.
     /// - Returns: hundredths of it that are there; 100 while the disk still gives.
-    func keepReserve(_ bytes: Int) -> Int
+    /// - Throws: `store-damaged` when the file has become shorter, which nothing of ours makes it.
+    func keepReserve(_ bytes: Int) throws(StoreError) -> Int
     /// Bytes that a commit may write before the disk is full: what is free, and what is written ahead.
     func roomBytes() -> Int
     /// Bytes of the file that pages take, in use or not.

@@ -15,11 +15,14 @@ package final class Store: Sendable {
     private let mark: RunningMark?
     /// The last process that had it open did not come to its end, and nobody has looked since.
     private let owesLook: Monitor<Bool>
+    /// Processes before this one that did not come to their end.
+    private let unended: Int
 
     private init(
         engine: any StorageEngine, writer: StoreWriter, incarnation: Incarnation, health: StoreHealth, lock: StoreLock?,
-        mark: RunningMark?, owesLook: Bool
+        mark: RunningMark?, owesLook: Bool, unended: Int
     ) {
+        self.unended = unended
         self.engine = engine
         self.writer = writer
         self.incarnation = incarnation
@@ -66,28 +69,29 @@ package final class Store: Sendable {
             opened?.close()
             guard error.code == .damaged else {
                 // It was not opened: that is no end which was none.
-                if unended == 0 { try? mark.clear() } else { try? mark.set(unended) }
+                try? mark.set(unended)
                 throw error
             }
             if let known = health.damage {
                 damaged(known)
             } else {
                 health.found(
-                    StoreDamage(foundAt: clock(), detail: error.detail, unreadable: opened == nil ? nil : []))
+                    StoreDamage(foundAt: clock(), detail: error.detail, unreadable: nil))
             }
             // Whoever has ended more than once while it was only read does not read it again.
-            let mayRead = unended < 2 && health.damage?.unreadable != nil
+            let mayRead = unended < 2 && (opened != nil || health.damage?.unreadable != nil)
             let reading =
                 mayRead ? try? LMDBEngine(directory: directory, tables: Table.exchange + tables, readOnly: true) : nil
             return try open(
-                DamagedEngine(reading, health), health, lock, mark, limits: limits, clock: clock,
+                DamagedEngine(reading, health), health, lock, mark, unended, limits: limits, clock: clock,
                 commitFailed: commitFailed)
         }
     }
 
     private static func open(
-        _ engine: DamagedEngine, _ health: StoreHealth, _ lock: StoreLock, _ mark: RunningMark, limits: StoreLimits,
-        clock: @escaping @Sendable () -> Timestamp, commitFailed: @escaping @Sendable (StoreError) -> Never
+        _ engine: DamagedEngine, _ health: StoreHealth, _ lock: StoreLock, _ mark: RunningMark, _ unended: Int,
+        limits: StoreLimits, clock: @escaping @Sendable () -> Timestamp,
+        commitFailed: @escaping @Sendable (StoreError) -> Never
     ) throws(StoreError) -> Store {
         let incarnation = try? Store.read(engine) { reader throws(StoreError) in
             try reader.get(.meta, MetaKey.incarnation).map { bytes throws(StoreError) in try Startup.read(bytes) }
@@ -97,7 +101,7 @@ package final class Store: Sendable {
             commitFailed: commitFailed)
         return Store(
             engine: engine, writer: writer, incarnation: incarnation ?? Incarnation(bits: ID128(high: 0, low: 0)),
-            health: health, lock: lock, mark: mark, owesLook: false)
+            health: health, lock: lock, mark: mark, owesLook: false, unended: unended)
     }
 
     /// The same over an engine that is open already.
@@ -118,13 +122,15 @@ package final class Store: Sendable {
             commitFailed: commitFailed)
         return Store(
             engine: engine, writer: writer, incarnation: incarnation, health: health, lock: lock, mark: mark,
-            owesLook: owesLook)
+            owesLook: owesLook, unended: 0)
     }
 
     // MARK: Whether it may be believed
 
     /// Somebody should look at all of it: `StoreVerifier`, in a process of its own.
-    package var mustBeVerified: Bool { owesLook.changeQuietly { $0 } }
+    package var mustBeVerified: Bool {
+        owesLook.changeQuietly { $0 } || health.damage.map { $0.isWhole != true } ?? false
+    }
 
     /// What a look at a part has shown is reason to look at all of it.
     package func doubt() { owesLook.changeQuietly { $0 = true } }
@@ -208,14 +214,9 @@ package final class Store: Sendable {
     package func close() {
         writer.stop()
         engine.close()
-        // What nobody has looked at, or what is damaged, stays marked: the next start begins with that.
-        if health.damage == nil, let mark {
-            do throws(FederationError) {
-                if mustBeVerified { try mark.set(1) } else { try mark.clear() }
-            } catch {
-                // It stays, and the next start verifies what needs no verifying.
-            }
-        }
+        // What nobody has looked at stays marked, and so does what is damaged: as it was before this process, which has
+        // come to its end. What cannot be written stays, and the next start verifies what needs no verifying.
+        try? mark?.set(health.damage != nil ? unended : mustBeVerified ? 1 : 0)
         lock?.release()
     }
 }

@@ -50,14 +50,13 @@ package enum StoreVerifier {
             defer { reader.end() }
             let held: (meta: PageFile.Meta, isCopy: Bool)?
             do throws(PageFault) { held = try snapshot(reader.commit, in: directory) } catch {
+                if error.isOfReading { throw error.asStoreError }
                 report.damage = [StoreReport.Damage(detail: error.detail)]
                 return report
             }
             guard let held else { continue }
             let file: PageFile
-            do throws(PageFault) { file = try PageFile(directory: directory) } catch {
-                throw StoreError(.unusable, error.detail, remedy: "see what has become of the file")
-            }
+            do throws(PageFault) { file = try PageFile(directory: directory) } catch { throw error.asStoreError }
             let walk = PageWalk(file, held.meta) { seen throws(StoreError) in
                 progress(seen, held.meta.lastPage + 1)
                 guard try engine.fileBytes() - before > growth else { return }
@@ -133,6 +132,7 @@ package enum StoreVerifier {
     ) throws(StoreError) {
         do throws(PageFault) { try body() } catch {
             try walk.requireNotStopped()
+            if error.isOfReading { throw error.asStoreError }
             report.damage.append(StoreReport.Damage(table: error.table, detail: error.detail))
         }
     }

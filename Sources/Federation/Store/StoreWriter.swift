@@ -100,7 +100,7 @@ package final class StoreWriter: Sendable {
         if let refusal = health.refusal { return refuse(jobs, refusal) }
         do throws(StoreError) {
             let deadline = Clocks.monotonicMicroseconds() + limits.groupMicroseconds
-            let reserve = limits.reserve > 0 ? engine.keepReserve(limits.reserve) : 100
+            let reserve = limits.reserve > 0 ? try engine.keepReserve(limits.reserve) : 100
             let sealed = try GroupCommit.run(
                 jobs, on: engine, quota: limits.quota, rooms: rooms, reserve: reserve, now: clock()
             ) {

@@ -30,6 +30,17 @@ package enum Files {
     }
 
     /// Names it otherwise, for good.
+    /// Writes over the beginning of a file, which is made when it is missing, and syncs it: no other block is needed.
+    static func overwrite(_ path: String, _ bytes: [UInt8]) throws(FederationError) {
+        let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw .unwritable(path) }
+        let isWritten = bytes.withUnsafeBytes { writeAll($0, to: descriptor) } && fdatasync(descriptor) == 0
+        let fault = errno
+        close(descriptor)
+        errno = fault
+        guard isWritten else { throw .unwritable(path) }
+    }
+
     package static func rename(_ from: String, to: String) throws(FederationError) {
         guard Glibc.rename(from, to) == 0 else { throw .unwritable(to) }
         try syncFolder(of: to)

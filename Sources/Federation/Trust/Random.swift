@@ -9,11 +9,19 @@ package enum Random {
         }
     }
 
+    /// For names and tokens of sessions, never for a key: they are drawn ahead, many at a time, because each question to
+    /// the kernel is a system call. What is drawn is given out once.
     package static func id128() -> ID128 {
-        var id = ID128(high: 0, low: 0)
-        withUnsafeMutableBytes(of: &id) { cs_random($0.baseAddress, $0.count) }
-        return id
+        drawn.changeQuietly { ids in
+            if ids.isEmpty {
+                ids = Array(repeating: ID128(high: 0, low: 0), count: 256)
+                ids.withUnsafeMutableBytes { cs_random($0.baseAddress, $0.count) }
+            }
+            return ids.removeLast()
+        }
     }
+
+    private static let drawn = Monitor<[ID128]>([])
 }
 
 /// Digests of tokens and files. The running digest of a stream is `Digest32.extended(by:)`.

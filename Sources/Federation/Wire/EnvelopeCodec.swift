@@ -58,7 +58,7 @@ package enum EnvelopeCodec {
         let incarnation = Incarnation(bits: try reader.id128())
         let origin = try reader.nodeID()
         let destination = try reader.nodeID()
-        let extensions = Array(try reader.take(Int(try reader.number(UInt16.self))))
+        let extensions = HeaderExtension.shared(try reader.take(Int(try reader.number(UInt16.self))))
         return EnvelopeHeader(
             stream: StreamID(origin: origin, incarnation: incarnation, destination: destination, lane: lane),
             position: position, kind: kind, id: id, created: created, topologyVersion: version, extensions: extensions)

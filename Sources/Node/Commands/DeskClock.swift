@@ -11,8 +11,7 @@ final class DeskClock: Sendable {
         var day: String
     }
 
-    /// What a burst took goes back to the machine: lists of 2 MiB that LMDB makes a transaction have taught the allocator
-    /// to keep everything.
+    /// What a burst took goes back to the machine.
     private static let trimSeconds = 30
 
     private let stopping = Monitor(false)

@@ -26,7 +26,9 @@ enum FederationCommands {
     }
 
     private static func tell(_ command: ParsedCommand, _ status: FederationStatus) -> Int32 {
-        Output.print(command, status, words(command, status))
+        var shown = status
+        if command.flags.contains("problems") { shown.nodes.removeAll { $0.problems.isEmpty } }
+        Output.print(command, shown, words(command, status))
         guard command.flags.contains("problems") else { return 0 }
         return status.nodes.contains { !$0.problems.isEmpty } ? 1 : 0
     }

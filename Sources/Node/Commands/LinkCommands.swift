@@ -46,7 +46,7 @@ enum LinkCommands {
     private static func tell(_ command: ParsedCommand, _ all: AdminAPI.Links) -> Int32 {
         let lines = all.links.map { link in
             "\(link.peer)\t\(link.state) since \(link.since)\t\(link.dials ? "dialled" : "accepted")"
-                + (link.why.map { "\t\($0)" } ?? "")
+                + (link.why.map { "\t\(Plain.text($0))" } ?? "")
         }
         Output.print(command, all, lines.isEmpty ? "the topology names no neighbour" : lines.joined(separator: "\n"))
         return 0

@@ -12,6 +12,7 @@ enum NodeService {
             if getppid() == 1 { return 1 }
         }
         OpenFiles.raiseLimit()
+        Allocator.keepLittle()
         _ = clinux_set_undumpable()
         // Signals are waited for here and nowhere else: every thread that starts later inherits the mask.
         var stopSignals = sigset_t()
@@ -122,7 +123,7 @@ final class RunningNode {
     private static func lookFirst(_ folder: NodeFolder) {
         let mark = RunningMark(directory: folder.storeFolder)
         let unended = mark.unended
-        guard unended >= 3 else { return }
+        guard unended >= 3, StoreHealth(directory: folder.storeFolder).damage == nil else { return }
         Log.write(
             LinkLoop.Event(
                 code: "store-verify", peer: nil,

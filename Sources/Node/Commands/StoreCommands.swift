@@ -35,13 +35,19 @@ enum StoreCommands {
         var said = StoreLook.Verified(report: report)
         guard let damage = StoreDamage(report, foundAt: Clocks.wall()) else {
             let rows = report.tables.reduce(0) { $0 + $1.rows }
+            if let known = StoreHealth(directory: place.storeFolder).damage {
+                Output.error(
+                    "but it was found damaged before (\(known.detail)), and no node works on it: \(place.wayBack)")
+            }
             Output.print(
                 command, said,
                 "\(rows) rows in \(report.tables.count) tables on \(report.pages) pages are as they were written"
                     + (report.hasDigests ? "" : ", as far as their order and number go: it has no digests yet"))
             return 0
         }
-        StoreHealth(directory: place.storeFolder).found(damage)
+        if !StoreHealth(directory: place.storeFolder).found(damage) {
+            Output.error("it could not be written down beside the store: do not start a node on it")
+        }
         (said.damage, said.remedy) = (damage, place.wayBack)
         let lines = report.damage.map { fault in (fault.table.map { "\($0): " } ?? "") + fault.detail }
         Output.print(

@@ -107,6 +107,8 @@ final class StoreGuard: Sendable {
 
     /// After a look that could not be had.
     private static let pauseMicroseconds: Int64 = 600_000_000
+    /// A bit that flips while a store is used well is found by nobody else.
+    private static let looksEverySeconds = 7 * 86_400
 
     private let node: FederationNode
     private let state = Monitor(State())
@@ -128,7 +130,9 @@ final class StoreGuard: Sendable {
         var next: Int64 = 0
         repeat {
             node.store.health.look()
-            guard node.store.mustBeVerified, node.store.health.damage == nil,
+            // Whoever has looked from outside and was ended holds a snapshot, and with it every page given up since.
+            node.store.engine.forgetReaders()
+            guard node.store.mustBeVerified || isDue,
                 Clocks.monotonicMicroseconds() >= next
             else { continue }
             next = Clocks.monotonicMicroseconds() + StoreGuard.pauseMicroseconds
@@ -137,8 +141,24 @@ final class StoreGuard: Sendable {
         state.change { $0.finished = true }
     }
 
+    /// When somebody has last looked at all of it: the file's time. A store that is new was just written.
+    private var lookedFile: String { node.folder.storeFolder + "/verified" }
+
+    private var isDue: Bool {
+        guard node.store.health.damage == nil else { return false }
+        var facts = stat()
+        guard stat(lookedFile, &facts) == 0 else {
+            try? Files.write([], to: lookedFile, mode: 0o600)
+            return false
+        }
+        return time(nil) - facts.st_mtim.tv_sec > StoreGuard.looksEverySeconds
+    }
+
     private func verify() {
-        tell("store-verify", "the last process did not come to its end: the store is read through")
+        let why =
+            node.store.mustBeVerified
+            ? "the last process did not come to its end, or damage was met" : "nobody has looked for a week"
+        tell("store-verify", "\(why): the store is read through")
         let outcome = StoreLook.run(node.folder.path) { pid in
             state.change { state in
                 state.child = pid
@@ -155,6 +175,7 @@ final class StoreGuard: Sendable {
             let rows = report.tables.reduce(0) { $0 + $1.rows }
             do {
                 try node.store.verified()
+                try Files.write([], to: lookedFile, mode: 0o600)
                 tell("store-sound", "\(rows) rows on \(report.pages) pages are as they were written")
             } catch { tell("store-verify-failed", "\(error)") }
         case .damaged(let damage): node.store.health.found(damage)

@@ -16,13 +16,6 @@ extension AdminAPI {
             var linkSince: String?
         }
 
-        struct Neighbour: Codable {
-            var node: String
-            var link: String
-            /// RFC 3339.
-            var since: String
-        }
-
         var isDraining: Bool
         /// RFC 3339.
         var since: String?
@@ -34,11 +27,11 @@ extension AdminAPI {
         var heldElsewhere: UInt64
         /// Being got back from peers.
         var missing: UInt64
-        /// Neighbours without a running link: what waits there for this node is not known here.
-        var away: [Neighbour]
+        /// Live neighbours whose link does not run: what waits there for this node is not known.
+        var unseen: [String]
 
         var isEmpty: Bool {
-            openAppeals == 0 && mail.isEmpty && quarantined == 0 && heldElsewhere == 0 && missing == 0 && away.isEmpty
+            openAppeals == 0 && mail.isEmpty && quarantined == 0 && heldElsewhere == 0 && missing == 0 && unseen.isEmpty
         }
 
         /// What is left, in words, a line each.
@@ -57,7 +50,9 @@ extension AdminAPI {
                 lines.append("\(heldElsewhere) messages of this node are held by others: ekc quarantine list DIR")
             }
             if missing > 0 { lines.append("\(missing) messages are being got back from peers") }
-            lines += away.map { "\($0.node) is \($0.link) since \($0.since): what waits there for this node is not known" }
+            for peer in unseen {
+                lines.append("the link with \(peer) does not run: what waits there for this node is not known")
+            }
             return lines
         }
     }
@@ -65,8 +60,7 @@ extension AdminAPI {
     static func drain(of node: FederationNode) throws -> Drain {
         let mail = try node.mail()
         let report = try node.report(queues: [])
-        let standings = node.links.standings()
-        let links = Dictionary(uniqueKeysWithValues: standings.map { ($0.peer, $0) })
+        let links = Dictionary(uniqueKeysWithValues: node.links.standings().map { ($0.peer, $0) })
         let (since, open) = try node.store.read { transaction throws(StoreError) in
             (try Draining.since(in: transaction), try openAppeals(in: transaction))
         }
@@ -79,10 +73,33 @@ extension AdminAPI {
                     destination: destination.text, waiting: mail.waiting, oldest: mail.oldest?.rfc3339,
                     nextHop: hop?.text, link: link?.state.rawValue ?? "no-route", linkSince: link?.since.rfc3339)
             }, quarantined: report.quarantined, heldElsewhere: report.heldElsewhere, missing: report.missing,
-            // One that is to come, or is retired, has nothing for anybody.
-            away: standings.filter { $0.state != .running && node.topology.node($0.peer)?.state == .live }.map {
-                Drain.Neighbour(node: $0.peer.text, link: $0.state.rawValue, since: $0.since.rfc3339)
-            })
+            unseen: (node.topology.dials(node.id) + node.topology.listens(node.id))
+                .filter { node.topology.node($0)?.state == .live && links[$0]?.state != .running }.map(\.text).sorted())
+    }
+
+    /// Nobody else is left without a way, and the first line is somewhere.
+    private static func requireDispensable(_ node: FederationNode) throws(Problem) {
+        let topology = node.topology
+        guard topology.centre != node.id else {
+            throw Problem(
+                409, "node-needed", "\(node.id) is the centre: the first line and the knowledge of all are here.",
+                remedy: "Another node must be the centre in a newer topology first.")
+        }
+        let behind = topology.nodes.filter { other in
+            guard other.state == .live, other.id != node.id, let centre = topology.centre else { return false }
+            var hop: NodeID? = other.id
+            for _ in 0..<topology.nodes.count where hop != nil && hop != centre {
+                hop = hop.flatMap { topology.nextHop(from: $0, to: centre) }
+                if hop == node.id { return true }
+            }
+            return false
+        }
+        guard behind.isEmpty else {
+            throw Problem(
+                409, "node-needed",
+                "The way of \(behind.map(\.id.text).joined(separator: ", ")) leads over \(node.id).",
+                remedy: "Give them another link in a newer topology first.")
+        }
     }
 
     /// Whoever has an appeal is in one of two tables: it waits, or somebody has claimed it.
@@ -90,9 +107,7 @@ extension AdminAPI {
         in transaction: borrowing Transaction
     ) throws(StoreError) -> Int { try transaction.count(.queue) + transaction.count(.claims) }
 
-    static func beginDrain(
-        _ request: HTTPRequest, _ node: FederationNode, _ reporter: NodeReporter
-    ) throws -> Drain {
+    static func beginDrain(_ request: HTTPRequest, _ node: FederationNode) throws -> Drain {
         let state = try drain(of: node)
         guard state.missing == 0 else {
             throw Problem(
@@ -104,13 +119,10 @@ extension AdminAPI {
                 try Events.note("drain-begun", of: node.id.text, by: actor(request), in: transaction)
             }
         }
-        reporter.say()
         return try drain(of: node)
     }
 
-    static func endDrain(
-        _ request: HTTPRequest, _ node: FederationNode, _ reporter: NodeReporter
-    ) throws -> Drain {
+    static func endDrain(_ request: HTTPRequest, _ node: FederationNode) throws -> Drain {
         let was = try node.store.write(.essential) { transaction in
             let was = try Draining.end(in: transaction)
             if was { try Events.note("drain-ended", of: node.id.text, by: actor(request), in: transaction) }
@@ -119,37 +131,11 @@ extension AdminAPI {
         guard was else {
             throw Problem(409, "not-draining", "\(node.id) is not draining.", remedy: "Nothing needs to be undone.")
         }
-        reporter.say()
         return try drain(of: node)
     }
 
-    /// What others need of the node is not its own to give up: the centre has everybody's appeals, and who stands on the
-    /// way of a live node carries for it.
-    private static func requireNotNeeded(_ node: FederationNode) throws {
-        let topology = node.topology
-        guard topology.centre != node.id else {
-            throw Problem(
-                409, "node-needed", "\(node.id) is the centre: the appeals of the whole federation are here.",
-                remedy: "a centre is not retired; ekc backup restore puts it on another machine")
-        }
-        guard let centre = topology.centre else { return }
-        let behind = topology.nodes.filter { other in
-            guard other.state == .live, other.id != node.id else { return false }
-            var hop = topology.nextHop(from: other.id, to: centre)
-            while let here = hop, here != node.id { hop = topology.nextHop(from: here, to: centre) }
-            return hop != nil
-        }
-        guard behind.isEmpty else {
-            throw Problem(
-                409, "node-needed",
-                "the way to the centre leads over \(node.id) for \(behind.map(\.id.text).joined(separator: ", ")).",
-                remedy: "give them another way in a newer topology, or retire them first; ekc topology apply")
-        }
-    }
-
     /// Marks the store and ends the process.
-    static func retire(_ request: HTTPRequest, _ node: FederationNode, _ reporter: NodeReporter) throws -> Drain {
-        try requireNotNeeded(node)
+    static func retire(_ request: HTTPRequest, _ node: FederationNode) throws -> Drain {
         func requireEmpty() throws -> Drain {
             let state = try drain(of: node)
             guard state.isDraining else {
@@ -164,6 +150,7 @@ extension AdminAPI {
             return state
         }
         _ = try requireEmpty()
+        try requireDispensable(node)
         try node.store.write(.essential) { transaction in
             // Nothing new comes to a node that drains; what somebody did in the meantime is seen here and below.
             guard try openAppeals(in: transaction) == 0 else {
@@ -174,8 +161,6 @@ extension AdminAPI {
         }
         do {
             let state = try requireEmpty()
-            // The centre's last word of it.
-            reporter.say()
             Threads.start("retire") {
                 // The answer goes first.
                 usleep(200_000)

@@ -6,7 +6,9 @@ extension AdminAPI {
         let node = node
         let reporter = reporter
         admitted(&routes, "GET", "/api/v1/federation") { _ in .json(try AdminAPI.federation(node, reporter)) }
-        admitted(&routes, "GET", "/metrics") { _ in .metrics(try reporter.observation()) }
+        admitted(&routes, "GET", "/metrics") { _ in
+            .text(Metrics(try reporter.observation()).text, type: "text/plain; version=0.0.4")
+        }
         admitted(&routes, "GET", "/api/v1/links") { _ in .json(AdminAPI.links(of: node)) }
         admitted(&routes, "POST", "/api/v1/links/{peer}/pause") { .json(try AdminAPI.pause($0, node)) }
         admitted(&routes, "POST", "/api/v1/links/{peer}/resume") { .json(try AdminAPI.resume($0, node)) }
@@ -14,8 +16,13 @@ extension AdminAPI {
         admitted(&routes, "GET", "/api/v1/outbox") { _ in .json(try AdminAPI.outbox(of: node)) }
         admitted(&routes, "GET", "/api/v1/store") { _ in .json(try AdminAPI.storeFacts(of: node)) }
         admitted(&routes, "GET", "/api/v1/drain") { _ in .json(try AdminAPI.drain(of: node)) }
-        admitted(&routes, "POST", "/api/v1/drain") { .json(try AdminAPI.beginDrain($0, node, reporter)) }
-        admitted(&routes, "DELETE", "/api/v1/drain") { .json(try AdminAPI.endDrain($0, node, reporter)) }
-        admitted(&routes, "POST", "/api/v1/retire") { .json(try AdminAPI.retire($0, node, reporter)) }
+        admitted(&routes, "POST", "/api/v1/drain") { [reporter] request in
+            let drain = try AdminAPI.beginDrain(request, node)
+            // The centre is to know it before the links may end.
+            reporter.sayNow()
+            return .json(drain)
+        }
+        admitted(&routes, "DELETE", "/api/v1/drain") { .json(try AdminAPI.endDrain($0, node)) }
+        admitted(&routes, "POST", "/api/v1/retire") { .json(try AdminAPI.retire($0, node)) }
     }
 }

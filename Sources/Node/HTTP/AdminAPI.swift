@@ -274,6 +274,8 @@ struct AdminAPI {
         }
     }
 
+    private static let draftsPerCommit = 512
+
     private static func importDrafts(_ request: HTTPRequest, _ node: FederationNode) throws -> Count {
         try requireCentre(node, "Knowledge is edited at the centre.")
         let entries = try JSONBody.decodeList(KnowledgeEntry.self, from: request.body)
@@ -282,8 +284,12 @@ struct AdminAPI {
         }
         // With the pages around them, and what they replace.
         try node.store.requireRoom(bytes: 3 * request.body.count + 4 << 20)
-        try node.store.write(.intake) { transaction in
-            for entry in entries { try Knowledge.draft(entry, in: transaction) }
+        // In parts: what a commit has touched stays with the process. Whoever repeats it writes the same again.
+        for start in stride(from: 0, to: entries.count, by: draftsPerCommit) {
+            let part = entries[start..<min(start + draftsPerCommit, entries.count)]
+            try node.store.write(.intake) { transaction in
+                for entry in part { try Knowledge.draft(entry, in: transaction) }
+            }
         }
         return Count(count: entries.count)
     }

@@ -15,15 +15,18 @@ final class HTTPClient {
     private let socket: String?
     private static let isReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
-    /// - Parameter socket: the path of a Unix socket; nil: `base` is asked over TCP.
-    init(base: String = "http://localhost", socket: String? = nil) {
+    /// - Parameters:
+    ///   - socket: the path of a Unix socket; nil: `base` is asked over TCP.
+    ///   - seconds: for an answer; a node that hangs is no reason to hang.
+    init(base: String = "http://localhost", socket: String? = nil, seconds: Int = 60) {
         precondition(HTTPClient.isReady)
         self.base = base
         self.socket = socket
         curl = curl_easy_init()
         ccurl_set_long(curl, CURLOPT_NOSIGNAL, 1)
         ccurl_set_text(curl, CURLOPT_PROXY, "")
-        ccurl_set_long(curl, CURLOPT_TIMEOUT, 60)
+        ccurl_set_long(curl, CURLOPT_TIMEOUT, seconds)
+        ccurl_set_long(curl, CURLOPT_CONNECTTIMEOUT, 5)
         ccurl_set_text(curl, CURLOPT_PROTOCOLS_STR, "http")
         if let socket { ccurl_set_text(curl, CURLOPT_UNIX_SOCKET_PATH, socket) }
     }
@@ -60,9 +63,21 @@ final class HTTPClient {
                 throw FederationError(
                     "not-permitted", "\(socket) is not for this user", remedy: "become root or the node's own user")
             }
+            if status == CURLE_OPERATION_TIMEDOUT {
+                throw FederationError(
+                    "no-answer", "\(socket ?? base) takes the question and does not answer",
+                    remedy: "see whether that process hangs, and its log")
+            }
+            if let socket {
+                let folder = String(socket.prefix { _ in true }.dropLast("/admin.sock".count))
+                throw Files.exists(folder)
+                    ? FederationError(
+                        "unreachable", "nobody listens at \(socket)", remedy: "start the node: ekc node run \(folder)")
+                    : FederationError("unreachable", "there is no \(folder)", remedy: "name the folder of a node")
+            }
             throw FederationError(
                 "unreachable", "\(base)\(path): \(String(cString: curl_easy_strerror(status)))",
-                remedy: "is the node running? ekc node run DIR starts it")
+                remedy: "is the node running, and is that its port?")
         }
         var code = 0
         ccurl_status(curl, &code)

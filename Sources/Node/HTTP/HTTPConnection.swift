@@ -101,6 +101,7 @@ final class HTTPConnection: @unchecked Sendable {
         do throws(Problem) {
             let fields = try headerFields(of: handle)
             let headers = try HTTPGuard(limits: limits, peer: peer).admit(version: version, fields: fields)
+            if method == "POST" { try HTTPGuard.checkMediaType(headers) }
             let parsed = try HTTPTarget(target)
             let announced = headers["content-length"].flatMap { Int($0) } ?? 0
             if announced > limits.body {
@@ -171,12 +172,12 @@ final class HTTPConnection: @unchecked Sendable {
         let queued: OpaquePointer?
         switch response.body {
         case .bytes(let bytes):
-            core.waits(self, for: .taking)
             queued = bytes.withUnsafeBytes { bytes in
                 MHD_create_response_from_buffer(
                     bytes.count, UnsafeMutableRawPointer(mutating: bytes.baseAddress), .RESPMEM_MUST_COPY)
             }
             state.withLock { $0.phase = .sending }
+            core.waits(self, for: .taking)
             setDeadline(core.limits.sendDeadline)
         case .events(let stream):
             core.waits(self, for: nil)

@@ -1,7 +1,7 @@
 import Federation
 
 /// The connections of a server that wait for something of their clients, by what it is; each kind has so many seats.
-/// Connections whose requests are being worked on are not among them: nobody can take their place.
+/// Connections whose requests are being answered are not among them: nobody can take their place.
 struct HTTPCrowd {
     enum Wait {
         case firstHead
@@ -15,7 +15,7 @@ struct HTTPCrowd {
             case .firstHead: "a request"
             case .nextHead: "a further request"
             case .body: "the whole body"
-            case .taking: "a reader of its answer"
+            case .taking: "taking its answer"
             }
         }
     }
@@ -23,14 +23,14 @@ struct HTTPCrowd {
     private var firstHeads: WaitingRoom
     private var nextHeads: WaitingRoom
     private var bodies: WaitingRoom
-    private var answers: WaitingRoom
+    private var untaken: WaitingRoom
     private var waiting: [WaitingRoom.Guest: Wait] = [:]
 
     init(_ limits: HTTPLimits) {
         firstHeads = WaitingRoom(seats: limits.newcomers)
         nextHeads = WaitingRoom(seats: limits.idle)
         bodies = WaitingRoom(seats: limits.bodies)
-        answers = WaitingRoom(seats: limits.answers)
+        untaken = WaitingRoom(seats: limits.untaken)
     }
 
     /// - Returns: who gives way.
@@ -54,7 +54,7 @@ struct HTTPCrowd {
         case .firstHead: body(&firstHeads)
         case .nextHead: body(&nextHeads)
         case .body: body(&bodies)
-        case .taking: body(&answers)
+        case .taking: body(&untaken)
         }
     }
 }

@@ -44,6 +44,18 @@ struct HTTPGuard {
         return headers
     }
 
+    /// A form of another site's page can send text, never this.
+    /// - Throws: 415 `unsupported-media-type`.
+    static func checkMediaType(_ headers: [String: String]) throws(Problem) {
+        guard let type = headers["content-type"] else { return }
+        let name = type.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+        guard name == "application/json" else {
+            throw Problem(
+                415, "unsupported-media-type", "The body is said to be something else than JSON.",
+                remedy: "Send Content-Type: application/json.")
+        }
+    }
+
     private func checkFraming(version: String, headers: [String: String]) throws(Problem) {
         let length = headers["content-length"]
         if let encoding = headers["transfer-encoding"] {

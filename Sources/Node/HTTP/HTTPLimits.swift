@@ -13,8 +13,8 @@ package struct HTTPLimits: Sendable {
     package var idle = 128
     /// Connections whose requests have a head, and not yet all of their bodies.
     package var bodies = 128
-    /// Connections whose clients have yet to take an answer.
-    package var answers = 128
+    /// Connections whose clients have not taken their answers yet.
+    package var untaken = 128
     /// Event streams at once; one more is 503 `too-many-streams`.
     package var streams = 64
     /// Whole seconds without a byte in either direction after which a connection is closed.

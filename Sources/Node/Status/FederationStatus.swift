@@ -79,21 +79,29 @@ struct FederationStatus: Codable {
                     at: now, topologyVersion: observation.topology.version, published: observation.own.knowledge)
             )
         }
-        nodes = judged.sorted { FederationStatus.precedes($0, $1) }.map { Node($0.0, $0.1, at: now) }
+        nodes = FederationStatus.worstFirst(judged).map { Node($0.condition, $0.problems, at: now) }
     }
 
-    /// The worst first; of two that are dark the one that is dark longer.
-    private static func precedes(
-        _ one: (condition: NodeCondition, problems: [NodeProblem]),
-        _ other: (condition: NodeCondition, problems: [NodeProblem])
-    ) -> Bool {
-        func order(_ node: (condition: NodeCondition, problems: [NodeProblem])) -> (Int, Int64, String) {
-            (
-                node.problems.first?.rank ?? (node.condition.state == .live ? 1_000 : 2_000),
-                node.condition.darkSince?.milliseconds ?? .max, node.condition.node.text
-            )
+    typealias Judged = (condition: NodeCondition, problems: [NodeProblem])
+
+    /// The worst first; of two that are dark the one that is dark longer; what is behind a node that is not there, behind it.
+    static func worstFirst(_ judged: [Judged]) -> [Judged] {
+        let byNode = Dictionary(judged.map { ($0.condition.node, $0) }, uniquingKeysWith: { first, _ in first })
+        return judged.sorted { order($0, byNode) < order($1, byNode) }
+    }
+
+    private static func order(_ node: Judged, _ all: [NodeID: Judged]) -> (Int, Int64, Int, String) {
+        var rank = node.problems.first?.rank ?? (node.condition.state == .live ? 1_000 : 2_000)
+        var since = node.condition.darkSince?.milliseconds ?? .max
+        var depth = 0
+        var hop = node.condition.link?.isUp == false ? node.condition.link?.via : nil
+        while let via = hop.flatMap({ all[$0] }), via.condition.link?.isUp == false, depth < all.count {
+            rank = max(rank, via.problems.first?.rank ?? rank)
+            since = via.condition.darkSince?.milliseconds ?? .max
+            depth += 1
+            hop = via.condition.link?.via
         }
-        return order(one) < order(other)
+        return (rank, since, depth, node.condition.node.text)
     }
 }
 

@@ -15,6 +15,8 @@ struct NodeCondition {
         var skew: Int64?
 
         var isUp: Bool { state == "running" || state == "here" }
+        /// At this end, or as the other end has said.
+        var isPaused: Bool { state == "paused" || why?.contains("link-paused") == true }
     }
 
     struct Mail {
@@ -42,16 +44,17 @@ struct NodeCondition {
         return report?.queues.first { $0.name == name }
     }
 
-    /// Since when nothing is heard of it; nil while its link runs.
+    /// Since when nothing is heard of it; nil while its link runs, and while somebody has paused it on purpose.
     var darkSince: Timestamp? {
-        guard let link, !link.isUp else { return nil }
+        guard let link, !link.isUp, !link.isPaused else { return nil }
         return heard.map { min($0, link.since) } ?? link.since
     }
 }
 
 /// What the centre sees, in one moment.
 struct FederationObservation {
-    static let silenceMilliseconds = ReportBook.silenceMilliseconds
+    /// Reports come every five seconds; after four of them a node behind a relay is not there.
+    static let silenceMilliseconds: Int64 = 20_000
     /// The queue of the first line, at the centre.
     static let firstLine = "L1"
 
@@ -93,6 +96,6 @@ struct FederationObservation {
         let isSilent = now.milliseconds - entry.heard.milliseconds > FederationObservation.silenceMilliseconds
         return NodeCondition.Link(
             state: isSilent ? "dark" : "running", since: entry.heard, why: isSilent ? "silent" : nil, via: hop,
-            skew: entry.skew)
+            skew: entry.report.at.milliseconds - entry.heard.milliseconds)
     }
 }

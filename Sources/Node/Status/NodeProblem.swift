@@ -74,6 +74,12 @@ extension NodeCondition {
             add(.paused, false, "its link is paused for \(age)\(why)\(waits)", "ekc link resume DIR \(node)")
         case "refused":
             add(.refused, true, "one end accepts nothing of the other for \(age)\(why)\(waits)", "ekc node status DIR")
+        case _ where link.isPaused:
+            add(.paused, false, "its link is paused at the other end for \(age)\(waits)", "ekc link resume there")
+        case _ where link.why?.contains("store-damaged") == true:
+            add(
+                .dark, true, "it works no more for \(age): its store is damaged\(waits)",
+                "at \(node): ekc node status says what, and the way back")
         default:
             let via = link.via.map { ", behind \($0)" } ?? ""
             add(

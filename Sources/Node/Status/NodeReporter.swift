@@ -22,19 +22,16 @@ final class NodeReporter: Sendable {
     init(_ node: FederationNode) {
         self.node = node
         Threads.start("reporter") { [self] in
-            repeat { say() } while life.wait(
+            repeat {
+                do {
+                    // Of a damaged store nothing is said but that, by its links and its state.
+                    if node.store.health.damage == nil { node.links.report(try report()) }
+                } catch {
+                    Log.write(LinkLoop.Event(code: "report-failed", peer: nil, detail: "\(type(of: error))"))
+                }
+            } while life.wait(
                 milliseconds: NodeReporter.periodMilliseconds, until: { $0 != .running }, then: { _ in true }) == nil
             life.change { $0 = .ended }
-        }
-    }
-
-    /// Now, and not only when its time has come.
-    func say() {
-        do {
-            // Of a damaged store nothing is said but that, by its links and its state.
-            if node.store.health.damage == nil { node.links.report(try report()) }
-        } catch {
-            Log.write(LinkLoop.Event(code: "report-failed", peer: nil, detail: "\(type(of: error))"))
         }
     }
 
@@ -42,6 +39,12 @@ final class NodeReporter: Sendable {
     func stop() {
         life.change { $0 = .stopping }
         life.wait(until: { $0 == .ended }, then: { _ in })
+    }
+
+    /// Something has changed that others should not hear of late.
+    func sayNow() {
+        guard node.store.health.damage == nil, let report = try? report() else { return }
+        node.links.report(report)
     }
 
     func report() throws -> NodeReport {

@@ -22,11 +22,7 @@ extension LMDBEngine {
     }
 
     static func checked<Result>(_ body: () throws(PageFault) -> Result) throws(StoreError) -> Result {
-        do throws(PageFault) { return try body() } catch {
-            let place = error.table.map { "\($0): " } ?? ""
-            throw StoreError(
-                .damaged, place + error.detail, remedy: "stop the node and restore the store from a backup")
-        }
+        do throws(PageFault) { return try body() } catch { throw error.asStoreError }
     }
 
     /// A new file is made beside its place, and has its name only when all of it is on the disk: what a power cut leaves of
@@ -34,6 +30,11 @@ extension LMDBEngine {
     static func createIfMissing(in directory: String) throws(StoreError) {
         let (place, draft) = (PageFile.path(in: directory), directory + "/creating")
         guard !Files.exists(place), Files.exists(directory) else { return }
+        // LMDB makes its lock beside a file that is there: it was.
+        guard !Files.exists(directory + "/lock.mdb") else {
+            throw StoreError(
+                .damaged, "\(place) is gone", remedy: "see what has become of the disk, or put a backup back")
+        }
         func clear() {
             for file in [PageFile.path(in: draft), draft + "/lock.mdb"] { unlink(file) }
             rmdir(draft)

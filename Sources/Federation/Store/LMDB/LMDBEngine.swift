@@ -9,7 +9,7 @@ import Glibc
 package final class LMDBEngine: StorageEngine, @unchecked Sendable {
     // Safe because: the environment and the handles are set up once, in `init`; LMDB itself allows readers on any
     // thread and one writer at a time.
-    // `digests` and `commit` are touched only by whoever has the write transaction.
+    // `digests`, `commit` and `seenBytes` are touched only by whoever has the write transaction.
     struct Handle {
         var database: MDB_dbi
         /// Among the tables that are open.
@@ -24,6 +24,8 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
     private var digests: DigestLedger
     /// The last transaction that has changed something.
     private var commit: UInt64
+    /// The longest that the file was: the writer's too.
+    private var seenBytes: off_t = 0
 
     /// Opens the environment in an existing folder and makes the tables that are missing.
     /// - Parameter readOnly: a look from outside at a store that another process may have open.
@@ -32,7 +34,12 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
         // Nobody goes on writing on what is known to be damaged.
         if !readOnly, let refusal = StoreHealth(directory: directory).refusal { throw refusal }
         if !readOnly { try LMDBEngine.createIfMissing(in: directory) }
-        // What may not be read, or is not there, LMDB says itself.
+        if readOnly, !Files.exists(PageFile.path(in: directory)) {
+            throw StoreError(
+                .unusable, "there is no \(PageFile.path(in: directory))",
+                remedy: "see what has become of the disk, or name the folder of a node that has run")
+        }
+        // What may not be read LMDB says itself.
         if access(PageFile.path(in: directory), R_OK) == 0 {
             check = try LMDBEngine.checked { () throws(PageFault) in
                 guard readOnly else { return try PageCheck.beforeWriting(directory) }
@@ -40,7 +47,10 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
                 return nil
             }
         }
+        let isLocked = Files.exists(directory + "/lock.mdb")
         let environment = try LMDBEngine.environment(directory, UInt32(MDB_NOTLS) | (readOnly ? UInt32(MDB_RDONLY) : 0))
+        // A look by root leaves no lock that the node's user may not open.
+        if readOnly, !isLocked { LMDBEngine.giveLock(in: directory) }
         do throws(StoreError) {
             var dead: CInt = 0
             if !readOnly { try LMDBEngine.check(mdb_reader_check(environment, &dead), "mdb_reader_check") }
@@ -72,6 +82,12 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
             mdb_env_close(environment)
             throw error
         }
+    }
+
+    private static func giveLock(in directory: String) {
+        var facts = stat()
+        guard stat(PageFile.path(in: directory), &facts) == 0, facts.st_uid != geteuid() else { return }
+        _ = chown(directory + "/lock.mdb", facts.st_uid, facts.st_gid)
     }
 
     deinit { close() }
@@ -117,13 +133,19 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
     }
 
     /// Zeros behind the last page. LMDB never shortens its file and writes no page before it needs one.
-    package func keepReserve(_ bytes: Int) -> Int {
+    package func keepReserve(_ bytes: Int) throws(StoreError) -> Int {
         var facts = MDB_envinfo()
         var descriptor = mdb_filehandle_t()
         var file = stat()
         guard mdb_env_info(environment, &facts) == 0, mdb_env_get_fd(environment, &descriptor) == 0,
             fstat(descriptor, &file) == 0
         else { return 0 }
+        guard file.st_size >= seenBytes else {
+            throw StoreError(
+                .damaged, "the file is cut short: it has \(file.st_size) bytes of \(seenBytes), while it is open",
+                remedy: "stop the node and restore the store from a backup")
+        }
+        seenBytes = file.st_size
         let used = (facts.me_last_pgno + 1) * pageSize
         var end = max(Int(file.st_size), used)
         let goal = used + bytes
@@ -132,6 +154,7 @@ package final class LMDBEngine: StorageEngine, @unchecked Sendable {
         let part = [UInt8](repeating: 0, count: min(LMDBEngine.reserveStep, goal - end))
         let written = part.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, off_t(end)) }
         if written > 0 { end += written }
+        seenBytes = max(seenBytes, off_t(end))
         return written == part.count ? 100 : (end - used) * 100 / max(1, bytes)
     }
 

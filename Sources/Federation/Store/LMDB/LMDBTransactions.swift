@@ -100,23 +100,56 @@ class LMDBReader: EngineReader {
     deinit { end() }
 }
 
+/// Parts are no transactions of LMDB's: each of those takes lists of megabytes, and there is a part or two a message. What a
+/// part writes over is kept until it ends, and put back when it is undone.
 final class LMDBWriter: LMDBReader, EngineWriter {
+    /// One row as it was: where it stands in `kept`.
+    private struct Undo {
+        var database: MDB_dbi
+        var key: Range<Int>
+        /// Nil: there was no such key.
+        var value: Range<Int>?
+    }
+
     private let engine: LMDBEngine
     private var digests: DigestLedger
-    /// The transactions around the innermost open part, outermost first.
-    private var enclosing: [OpaquePointer?] = []
+    private var undo: [Undo] = []
+    private var kept: [UInt8] = []
+    /// How much of `undo` and of `kept` is of what is around each open part, outermost first.
+    private var parts: [(undo: Int, kept: Int)] = []
+    /// A part could not be undone: nothing of the transaction may become durable.
+    private var fault: CInt = 0
+    /// One a table, by its place, until the transaction ends and closes them.
+    private var cursors: [OpaquePointer?]
 
     init(_ transaction: OpaquePointer?, _ engine: LMDBEngine, _ digests: DigestLedger) {
         self.engine = engine
         self.digests = digests
+        cursors = Array(repeating: nil, count: engine.handles.count)
         super.init(transaction, engine.handles)
+    }
+
+    private func cursor(_ table: Table) throws(StoreError) -> (handle: LMDBEngine.Handle, cursor: OpaquePointer?) {
+        let handle = try handle(table)
+        if let open = cursors[handle.place] { return (handle, open) }
+        let cursor = try openCursor(table)
+        cursors[handle.place] = cursor
+        return (handle, cursor)
+    }
+
+    private func keep(_ database: MDB_dbi, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) {
+        guard !parts.isEmpty else { return }
+        func range(of bytes: UnsafeRawBufferPointer) -> Range<Int> {
+            let start = kept.count
+            kept.append(contentsOf: bytes)
+            return start..<kept.count
+        }
+        undo.append(Undo(database: database, key: range(of: key), value: value.map(range)))
     }
 
     /// Looks the key up once: what is there goes out of the table's digest and is written over in its place.
     func put(_ table: Table, _ key: RawSpan, _ value: RawSpan) throws(StoreError) {
-        let place = try handle(table).place
-        let cursor = try openCursor(table)
-        defer { mdb_cursor_close(cursor) }
+        let (handle, cursor) = try cursor(table)
         let status = key.withUnsafeBytes { keyBytes in
             value.withUnsafeBytes { valueBytes in
                 let row = TableDigest.of(keyBytes, valueBytes)
@@ -126,10 +159,13 @@ final class LMDBWriter: LMDBReader, EngineWriter {
                 var status = mdb_cursor_put(cursor, &key, &value, UInt32(MDB_NOOVERWRITE))
                 if status == MDB_KEYEXIST {
                     old = TableDigest.of(keyBytes, value.buffer)
+                    keep(handle.database, keyBytes, value.buffer)
                     value = MDB_val(valueBytes)
                     status = mdb_cursor_put(cursor, &key, &value, UInt32(MDB_CURRENT))
+                } else if status == 0 {
+                    keep(handle.database, keyBytes, nil)
                 }
-                if status == 0 { digests.change(place, removed: old, added: row) }
+                if status == 0 { digests.change(handle.place, removed: old, added: row) }
                 return status
             }
         }
@@ -137,17 +173,16 @@ final class LMDBWriter: LMDBReader, EngineWriter {
     }
 
     func delete(_ table: Table, _ key: RawSpan) throws(StoreError) -> Bool {
-        let place = try handle(table).place
-        let cursor = try openCursor(table)
-        defer { mdb_cursor_close(cursor) }
+        let (handle, cursor) = try cursor(table)
         let status = key.withUnsafeBytes { bytes in
             var key = MDB_val(bytes)
             var value = MDB_val()
             var status = mdb_cursor_get(cursor, &key, &value, MDB_SET)
             guard status == 0 else { return status }
             let row = TableDigest.of(bytes, value.buffer)
+            keep(handle.database, bytes, value.buffer)
             status = mdb_cursor_del(cursor, 0)
-            if status == 0 { digests.change(place, removed: row, added: nil) }
+            if status == 0 { digests.change(handle.place, removed: row, added: nil) }
             return status
         }
         if status == MDB_NOTFOUND { return false }
@@ -156,24 +191,35 @@ final class LMDBWriter: LMDBReader, EngineWriter {
     }
 
     func beginPart() throws(StoreError) {
-        var part: OpaquePointer?
-        try LMDBEngine.check(mdb_txn_begin(mdb_txn_env(transaction), transaction, 0, &part), "mdb_txn_begin (nested)")
-        enclosing.append(transaction)
-        transaction = part
+        parts.append((undo.count, kept.count))
         digests.beginPart()
     }
 
     func commitPart() throws(StoreError) {
-        let status = mdb_txn_commit(transaction)  // frees the handle even when it fails
-        transaction = enclosing.removeLast()
-        if status == 0 { digests.commitPart() } else { digests.abortPart() }
-        try LMDBEngine.check(status, "mdb_txn_commit (nested)")
+        parts.removeLast()
+        if parts.isEmpty { forget(from: (0, 0)) }
+        digests.commitPart()
     }
 
     func abortPart() {
-        mdb_txn_abort(transaction)
-        transaction = enclosing.removeLast()
+        let part = parts.removeLast()
+        while undo.count > part.undo {
+            let row = undo.removeLast()
+            let status = kept.withUnsafeBytes { bytes in
+                var key = MDB_val(UnsafeRawBufferPointer(rebasing: bytes[row.key]))
+                guard let place = row.value else { return mdb_del(transaction, row.database, &key, nil) }
+                var value = MDB_val(UnsafeRawBufferPointer(rebasing: bytes[place]))
+                return mdb_put(transaction, row.database, &key, &value, 0)
+            }
+            if status != 0 { fault = status }
+        }
+        forget(from: part)
         digests.abortPart()
+    }
+
+    private func forget(from part: (undo: Int, kept: Int)) {
+        undo.removeSubrange(part.undo...)
+        kept.removeSubrange(part.kept...)
     }
 
     func usedBytes() throws(StoreError) -> Int {
@@ -187,21 +233,15 @@ final class LMDBWriter: LMDBReader, EngineWriter {
     }
 
     func commit() throws(StoreError) {
+        try LMDBEngine.check(fault, "undoing a part")
+        // A commit of nothing is none, and must not become one: what was undone has left pages that LMDB would write.
+        guard digests.changes > 0 else { return end() }
         let commit = self.commit
-        // A commit of nothing is none, and must not become one.
-        if digests.changes > 0 { try LMDBEngine.write(digests.record(commit: commit), in: transaction) }
+        try LMDBEngine.write(digests.record(commit: commit), in: transaction)
         let status = mdb_txn_commit(transaction)
         transaction = nil
         try LMDBEngine.check(status, "mdb_txn_commit")
-        if digests.changes > 0 { engine.committed(digests.settled(), commit) }
-    }
-
-    override func end() {
-        while let outer = enclosing.popLast() {
-            mdb_txn_abort(transaction)
-            transaction = outer
-        }
-        super.end()
+        engine.committed(digests.settled(), commit)
     }
 }
 

@@ -6,10 +6,27 @@ struct PageFault: Error, Equatable {
     /// The table, when it is inside one.
     var table: String?
     var detail: String
+    /// It could not be read, this time: that says nothing of what is in it.
+    var isOfReading = false
 
     init(_ detail: String, table: String? = nil) {
         self.detail = detail
         self.table = table
+    }
+
+    /// By `errno`.
+    static func reading(_ what: String) -> PageFault {
+        var fault = PageFault("\(what): \(String(cString: strerror(errno)))")
+        fault.isOfReading = true
+        return fault
+    }
+
+    /// As whoever works with the store hears it.
+    var asStoreError: StoreError {
+        let said = (table.map { "\($0): " } ?? "") + detail
+        return isOfReading
+            ? StoreError(.unusable, said, remedy: "see the system's log for the disk, and the limits of this process")
+            : StoreError(.damaged, said, remedy: "stop the node and restore the store from a backup")
     }
 }
 
@@ -66,10 +83,24 @@ struct PageFile: ~Copyable {
 
     init(directory: String) throws(PageFault) {
         let path = PageFile.path(in: directory)
-        let opened = clinux_open(path, O_RDONLY | O_CLOEXEC, 0)
-        guard opened >= 0 else { throw PageFault("\(path): \(String(cString: strerror(errno)))") }
+        // Not to wait for the other end of what is no file.
+        let opened = clinux_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
+        guard opened >= 0 else { throw .reading(path) }
+        var facts = stat()
+        guard fstat(opened, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG else {
+            close(opened)
+            throw PageFault("\(path) is no file")
+        }
         var head = [UInt8](repeating: 0, count: 44)
-        let count = head.withUnsafeMutableBytes { pread(opened, $0.baseAddress, $0.count, 0) }
+        var count = -1
+        repeat {
+            count = head.withUnsafeMutableBytes { pread(opened, $0.baseAddress, $0.count, 0) }
+        } while count < 0 && errno == EINTR
+        guard count >= 0 else {
+            let fault = PageFault.reading("page 0")
+            close(opened)
+            throw fault
+        }
         let size = head.withUnsafeBytes { $0.number(at: 40) as UInt32 }
         guard count == head.count, size >= 512, size <= 65_536, size & (size - 1) == 0 else {
             close(opened)
@@ -83,7 +114,7 @@ struct PageFile: ~Copyable {
 
     func fileBytes() throws(PageFault) -> Int {
         var facts = stat()
-        guard fstat(descriptor, &facts) == 0 else { throw PageFault("the file's length cannot be read") }
+        guard fstat(descriptor, &facts) == 0 else { throw .reading("the file's length") }
         return Int(facts.st_size)
     }
 
@@ -94,7 +125,7 @@ struct PageFile: ~Copyable {
             let place = off_t(truncatingIfNeeded: page) * off_t(pageSize) + off_t(filled)
             let count = pread(descriptor, buffer.baseAddress?.advanced(by: filled), buffer.count - filled, place)
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw PageFault("page \(page): \(String(cString: strerror(errno)))") }
+            guard count >= 0 else { throw .reading("page \(page)") }
             guard count > 0 else { throw PageFault("the file is cut short: page \(page) is beyond its end") }
             filled += count
         }

@@ -111,7 +111,11 @@ final class PageWalk {
                         + "further pages, where \(record.entries), \(record.leafPages), \(record.branchPages) and "
                         + "\(record.overflowPages) are noted")
             }
-        } catch { throw PageFault(error.detail, table: error.table ?? name) }
+        } catch {
+            var fault = error
+            fault.table = error.table ?? name
+            throw fault
+        }
     }
 
     private func walk(_ number: UInt64, level: Int, _ body: (Row) throws(PageFault) -> Void) throws(PageFault) {
