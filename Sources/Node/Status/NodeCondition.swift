@@ -53,8 +53,7 @@ struct NodeCondition {
 
 /// What the centre sees, in one moment.
 struct FederationObservation {
-    /// Reports come every five seconds; after four of them a node behind a relay is not there.
-    static let silenceMilliseconds: Int64 = 20_000
+    static let silenceMilliseconds = ReportBook.silenceMilliseconds
     /// The queue of the first line, at the centre.
     static let firstLine = "L1"
 
@@ -96,6 +95,6 @@ struct FederationObservation {
         let isSilent = now.milliseconds - entry.heard.milliseconds > FederationObservation.silenceMilliseconds
         return NodeCondition.Link(
             state: isSilent ? "dark" : "running", since: entry.heard, why: isSilent ? "silent" : nil, via: hop,
-            skew: entry.report.at.milliseconds - entry.heard.milliseconds)
+            skew: entry.skew)
     }
 }
