@@ -98,7 +98,8 @@ struct DialProbeTests {
         let folder = try TemporaryFolder()
         let (key, certificate) = (folder.path + "/key", folder.path + "/certificate")
         let made = try openssl([
-            "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=stranger", "-keyout", key, "-out", certificate,
+            "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=stranger", "-keyout", key,
+            "-out", certificate,
         ])
         made.process.waitUntilExit()
         try #require(made.process.terminationStatus == 0)

@@ -156,7 +156,8 @@ struct OpenAPITests {
         try fits("POST", "/api/v1/appeals", try nodes.submit())
         try fits("GET", "/readyz", try nodes.ask(desk: "centre", "GET", "/readyz"))
         try fits(
-            "GET", "/api/v1/appeals/{id}", try nodes.ask(desk: "centre", "GET", "/api/v1/appeals/\(id)", token: "tanna"))
+            "GET", "/api/v1/appeals/{id}",
+            try nodes.ask(desk: "centre", "GET", "/api/v1/appeals/\(id)", token: "tanna"))
         for (path, body) in [
             ("queue/claim", "{}"), ("appeals/{id}/release", #"{"claim": 1}"#),
             ("appeals/{id}/escalate", #"{"claim": 1, "reason": "PERSONAL"}"#),

@@ -87,7 +87,9 @@ struct FederationObservation {
                 roundTrip: standing.echo?.roundTrip, skew: standing.echo?.skew)
         }
         let hop = topology.nextHop(from: here, to: node)
-        let isSilent = entry.map { now.milliseconds - $0.heard.milliseconds > FederationObservation.silenceMilliseconds }
+        let isSilent = entry.map { entry in
+            now.milliseconds - entry.heard.milliseconds > FederationObservation.silenceMilliseconds
+        }
         // Who stands behind a link that is paused on purpose is not heard of on purpose.
         if isSilent != false, let hop, let standing = links.first(where: { $0.peer == hop }) {
             let gate = NodeCondition.Link(state: standing.state.rawValue, since: standing.since, why: standing.why)
