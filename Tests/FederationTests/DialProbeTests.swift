@@ -1,5 +1,6 @@
 import CLinux
 import FederationTestKit
+import Foundation
 import Glibc
 import Testing
 
@@ -87,6 +88,54 @@ struct DialProbeTests {
         let lint = DialProbe.steps(upTo: TLSFault("certificate-lint:authority", ""), centre, isKnown: false)
         #expect(lint.last?.name == "certificate" && lint.last?.detail == "certificate-lint:authority")
         #expect(lint.last?.remedy?.contains("authority issue") == true)
+    }
+
+    @Test(
+        "Of a stranger that ends the handshake no certificate is said to be good, and nothing is its neighbour's word",
+        .enabled(if: access("/usr/bin/openssl", X_OK) == 0, "apt-get install openssl"),
+        arguments: [["-tls1_2"], ["-tls1_3", "-alpn", "h2"]])
+    func stranger(options: [String]) throws {
+        let folder = try TemporaryFolder()
+        let (key, certificate) = (folder.path + "/key", folder.path + "/certificate")
+        let made = try openssl([
+            "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=stranger", "-keyout", key,
+            "-out", certificate,
+        ])
+        made.process.waitUntilExit()
+        try #require(made.process.terminationStatus == 0)
+        let server = try openssl(
+            ["s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-cert", certificate, "-key", key] + options)
+        defer {
+            // What the test's threads have blocked, its children have too.
+            Glibc.kill(server.process.processIdentifier, SIGKILL)
+            server.process.waitUntilExit()
+        }
+        // ACCEPT 127.0.0.1:40000
+        var said = ""
+        while !said.contains(/ACCEPT \S+:\d+\n/) {
+            let more = server.output.fileHandleForReading.availableData
+            try #require(!more.isEmpty, "\(said)")
+            said += String(decoding: more, as: UTF8.self)
+        }
+        let port = try #require(said.firstMatch(of: /ACCEPT \S+:(\d+)\n/)?.output.1)
+        try federation.start("centre")
+        defer { federation.stopAll() }
+        let there = try topology { $0.replacing(/"127\.0\.0\.1:\d+"/, with: "\"127.0.0.1:\(port)\"") }
+        let steps = try dial(there, try pins())
+        expect(steps, failsAt: "tls", says: "peer-refused")
+        #expect(!steps.contains { $0.detail.contains("centre says") }, "\(steps)")
+    }
+
+    private func openssl(_ arguments: [String]) throws -> (process: Process, output: Pipe) {
+        let (process, output) = (Process(), Pipe())
+        process.executableURL = URL(filePath: "/usr/bin/openssl")
+        process.arguments = arguments
+        // One whose input ends hangs up before it has said anything.
+        process.standardInput = Pipe()
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return (process, output)
     }
 
     @Test("Nobody there, somebody else there, and somebody who says nothing are told apart")

@@ -206,4 +206,40 @@ struct ReportTests {
         #expect(book.entries[Chain.leaf]?.stuckSince == nil)
         #expect(book.due(at: at(79)).isEmpty && book.due(at: at(80)).count == 1)
     }
+
+    @Test("What a relay shows again is no sign of life, and says nothing of a clock; what was said since is both")
+    func shownAgain() {
+        var book = ReportBook()
+        func at(_ seconds: Int64) -> Timestamp { Timestamp(milliseconds: seconds * 1000) }
+        func say(_ seconds: Int64, started: Int64 = 0, heard: Int64) {
+            var report = NodeReport(at: at(seconds), started: at(started))
+            report.waiting = UInt64(seconds)
+            book.heard(Chain.leaf, report, at: at(heard), published: 0)
+        }
+        func entry() -> (heard: Timestamp?, waiting: UInt64?, skew: Int64?) {
+            let entry = book.entries[Chain.leaf]
+            return (entry?.heard, entry?.report.waiting, entry?.skew)
+        }
+        say(3, heard: 10)
+        #expect(entry() == (at(10), 3, nil))
+        say(8, heard: 15)
+        #expect(entry() == (at(15), 8, -7000))
+        // Its relay's link comes back, again and again; once over another way with what is older.
+        for later in [100, 200] as [Int64] { say(8, heard: later) }
+        say(3, heard: 300)
+        say(3, heard: 310)
+        #expect(entry() == (at(15), 8, -7000))
+        // It had gone on for a while, and this had not been heard: the last words of one that is dark.
+        say(50, heard: 4000)
+        #expect(entry() == (at(4000), 50, nil))
+        // It runs again.
+        say(1, started: 4100, heard: 4200)
+        say(6, started: 4100, heard: 4205)
+        #expect(entry() == (at(4205), 6, 6000 - 4_205_000))
+        // Its clock is set back.
+        say(2, started: 4000, heard: 4210)
+        #expect(entry().heard == at(4205))
+        say(7, started: 4000, heard: 4215)
+        #expect(entry() == (at(4215), 7, 7000 - 4_215_000))
+    }
 }

@@ -80,7 +80,7 @@ struct DrainTests {
         "A retirement with mail or with open appeals is refused and says what is there; one that is empty is for good")
     func retire() throws {
         #expect(try ekc("node", "retire", centre).exit == 1)
-        try expectSaid("not-draining")
+        try expectSaid("not-draining", "remedy: ekc node drain \(centre) first")
         federation.kill("cc-fss")
         #expect(try ekc("link", "probe", centre, "cc-fss", "--no-wait").exit == 0)
         #expect(try ekc("node", "drain", centre, "--timeout", "0").exit == 1)
@@ -106,6 +106,7 @@ struct DrainTests {
         #expect(drained.exit == 0 && drained.output.contains("next: ekc node retire \(place)"), "\(drained)")
         #expect(try ekc("node", "retire", place).exit == 0)
         #expect(federation.ended("cc-fss") == 0)
+        #expect(try federation.status().nodes.first { $0.node == "cc-fss" }?.state == "draining")
         #expect(try ekc("node", "run", place).exit == 1)
         try expectSaid("node-retired", "--undo")
         let check = try ekc("node", "check", place)
@@ -115,5 +116,21 @@ struct DrainTests {
         try expectSaid("not-retired")
         try federation.start("cc-fss")
         #expect(try ekc("node", "drain", place, "--undo").exit == 0)
+    }
+
+    @Test("Neither the centre is retired, nor who stands on the way of a live node to it")
+    func needed() throws {
+        #expect(try ekc("node", "drain", centre, "--timeout", "0").exit == 1)
+        for name in ["subject-77", "subject-78"] { try federation.start(name) }
+        #expect(try ekc("node", "drain", centre, "--timeout", "20").exit == 0)
+        #expect(try ekc("node", "retire", centre).exit == 1)
+        try expectSaid("node-needed", "centre is the centre")
+        let (relay, leaf) = (federation.path("subject-77"), federation.path("subject-78"))
+        #expect(try ekc("node", "drain", relay, "--timeout", "20").exit == 0)
+        #expect(try ekc("node", "retire", relay).exit == 1)
+        try expectSaid("node-needed", "The way of subject-78 leads over subject-77")
+        #expect(try ekc("node", "drain", leaf, "--timeout", "20").exit == 0)
+        #expect(try ekc("node", "retire", leaf).exit == 0)
+        #expect(federation.ended("subject-78") == 0)
     }
 }

@@ -1,4 +1,5 @@
 import FederationTestKit
+import FoundationEssentials
 import Glibc
 import Testing
 
@@ -43,11 +44,14 @@ struct FederationStatusTests {
         #expect(lines.first?.contains("1 messages wait for it") == true, "\(lines)")
         #expect(lines.dropFirst().first == "    remedy: ekc link test \(federation.path("centre")) cc-fss")
         #expect(lines.count == 2, "\(lines)")
+        let document = try #require(try problems(federation, json: true).lines.first)
+        let shown = try JSONDecoder().decode(FederationStatus.self, from: Data(document.utf8))
+        #expect(shown.nodes.map(\.node) == ["cc-fss"])
         let table = try Binary.run(["federation", "status", federation.path("centre")])
         let rows = table.output.split(separator: "\n")
         #expect(table.exit == 0 && rows.count == 2 + RealFederation.names.count && rows[2].hasPrefix("cc-fss "))
 
-        // Of a relay that dies both it and the node behind it are dark, and the relay is named for both.
+        // Of a relay that dies both it and the node behind it are dark, and the relay is named for both and stands first.
         federation.kill("subject-77")
         let bothDark = try TestFederation.wait(milliseconds: 40_000) {
             Set(try federation.status().nodes.prefix(3).filter { $0.link == "dark" }.map(\.node))
@@ -55,6 +59,7 @@ struct FederationStatusTests {
         }
         #expect(bothDark)
         let status = try federation.status()
+        #expect(status.nodes.prefix(3).filter { $0.node != "cc-fss" }.map(\.node) == ["subject-77", "subject-78"])
         let behind = try #require(status.nodes.first { $0.node == "subject-78" }?.problems.first)
         #expect(behind.what.contains("behind subject-77"), "\(behind)")
 
@@ -76,7 +81,10 @@ struct FederationStatusTests {
         let federation = try RealFederation()
         let said = federation.folder.path + "/said"
         #expect(try Binary.run(["federation", "status", federation.path("centre")], errors: said).exit == 1)
-        #expect(String(decoding: try Files.read(said, maximum: 4096), as: UTF8.self).contains("unreachable"))
+        let nobody = String(decoding: try Files.read(said, maximum: 4096), as: UTF8.self)
+        let centre = federation.path("centre")
+        #expect(nobody.contains("unreachable: nobody listens at \(centre)/admin.sock"), "\(nobody)")
+        #expect(nobody.contains("remedy: start the node: ekc node run \(centre)"), "\(nobody)")
         try federation.start("centre")
         try federation.start("cc-fss")
         #expect(try Binary.run(["federation", "status", federation.path("cc-fss")], errors: said).exit == 1)

@@ -90,6 +90,20 @@ struct NodeCheckTests {
         try expect(["settings"], "file-malformed")
     }
 
+    @Test("A node that hangs is neither running nor not running, and is not waited for once for each neighbour")
+    func hangs() throws {
+        let federation = try RealFederation()
+        for name in ["centre", "subject-77"] { try federation.start(name) }
+        federation.signal("subject-77", SIGSTOP)
+        defer { federation.signal("subject-77", SIGCONT) }
+        let (exit, report) = try check(federation.path("subject-77"))
+        #expect(exit == 1 && failed(report) == ["node"], "\(report)")
+        #expect(report.steps.first?.detail.contains("does not answer") == true)
+        #expect(report.steps.contains { $0.name == "disk" } && report.steps.allSatisfy { $0.peer == nil })
+        let words = try Binary.run(["node", "check", federation.path("subject-77")]).output
+        #expect(words.hasPrefix("subject-77, does not answer: 1 things are in its way\n"), "\(words)")
+    }
+
     @Test("link test: an echo when it runs, the step that fails when it does not, a refusal when there is no such link")
     func linkTest() throws {
         let federation = try RealFederation()

@@ -138,6 +138,39 @@ struct OpenAPITests {
         }
     }
 
+    @Test("What a node with a damaged store answers fits it too")
+    func damaged() throws {
+        let nodes = try TwoNodes()
+        try nodes.people()
+        let id = try nodes.submit().decoded(PublicAPI.Accepted.self).id
+        let store = try #require(nodes.running["centre"]?.node.store)
+        store.health.found(StoreDamage(foundAt: Clocks.wall(), detail: "table text: planted", unreadable: ["text"]))
+        let document = try OpenAPIDocument()
+        var cases: [ForeignValidator.Case] = []
+        func fits(_ method: String, _ pattern: String, _ answer: TwoNodes.Answer) throws {
+            #expect(answer.status == 503 && answer.code == "store-damaged", "\(method) \(pattern): \(answer.status)")
+            let response = try #require(try document.response(method, pattern, answer.status), "\(method) \(pattern)")
+            #expect(response.codes.contains("store-damaged"), "\(method) \(pattern)")
+            cases.append(.init(schema: response.pointer, value: String(decoding: answer.body, as: UTF8.self)))
+        }
+        try fits("POST", "/api/v1/appeals", try nodes.submit())
+        try fits("GET", "/readyz", try nodes.ask(desk: "centre", "GET", "/readyz"))
+        try fits(
+            "GET", "/api/v1/appeals/{id}",
+            try nodes.ask(desk: "centre", "GET", "/api/v1/appeals/\(id)", token: "tanna"))
+        for (path, body) in [
+            ("queue/claim", "{}"), ("appeals/{id}/release", #"{"claim": 1}"#),
+            ("appeals/{id}/escalate", #"{"claim": 1, "reason": "PERSONAL"}"#),
+        ] {
+            let answer = try nodes.ask(
+                desk: "centre", "POST", "/api/v1/" + path.replacing("{id}", with: id), token: "tanna", body)
+            try fits("POST", "/api/v1/" + path, answer)
+        }
+        for (said, one) in zip(try ForeignValidator.faults(cases, in: OpenAPIDocument.path), cases) {
+            #expect(said == "[]", "\(one)")
+        }
+    }
+
     @Test("The validator refuses what does not fit, so that fitting means something")
     func refuses() throws {
         let problem = #""type": "urn:ekc:problem:x", "status": 400, "code": "x", "detail": "d""#

@@ -60,6 +60,9 @@ final class RealFederation {
         _ = process.finish()
     }
 
+    /// Such as SIGSTOP; it goes on being one of those that run.
+    func signal(_ name: String, _ signal: CInt) { if let process = running[name] { Glibc.kill(process.pid, signal) } }
+
     /// TERM; its exit code.
     @discardableResult
     func stop(_ name: String) -> Int32? {

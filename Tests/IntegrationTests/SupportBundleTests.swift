@@ -81,7 +81,7 @@ struct SupportBundleTests {
             citizen.name, "Образцова", citizen.snils, "11223344595", citizen.phone, citizen.address, "1960-02-29",
             SupportBundleTests.said, "канареечное", SupportBundleTests.answer, SupportBundleTests.reason, "Петрович",
             id,
-            try #require(accepted["number"] as? String), "комментарий-канарейка", "слово-соседа",
+            try #require(accepted["number"] as? String), "комментарий-канарейка", "слово-соседа", "sidorova",
         ]
         return (words + tokens).map { Canary($0) }
     }
@@ -137,6 +137,7 @@ struct SupportBundleTests {
             let log = try Files.read(place.path + "/log", maximum: 1 << 20)
             let planted = """
                 {"at":"2026-11-25T10:00:00.000Z","event":"link-lost","peer":"Образцова","detail":"слово-соседа"}
+                {"at":"2026-11-25T10:00:00.000Z","event":"peer-said-sidorova-anna","peer":"centre","detail":""}
                 {"at":"2026-11-25T10:00:00.000Z","event":"Образцова","detail":"\(SupportBundleTests.said)"}
                 {"at":"Петрович","event":"link-lost","detail":""}
                 Образцова Мария Ильинична
@@ -169,6 +170,7 @@ struct SupportBundleTests {
             #expect(text.contains("\"release\":\"ekc ") && text.contains("\"event\":\"link-up\""))
             #expect(text.contains("\"state\":\"paused\"") == (isRunning && name == "centre"))
             #expect(text.contains("{\"at\":\"2026-11-25T10:00:00.000Z\",\"event\":\"link-lost\"}\n"))
+            #expect(text.contains("\"event\":\"peer-said\""))
         }
         let again = try Binary.run(
             ["support", "bundle", federation.path("centre"), "--output", federation.folder.path + "/centre-true.tar"],

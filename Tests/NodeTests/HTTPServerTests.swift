@@ -254,4 +254,20 @@ import Testing
             #expect(error?.code == "port-in-use")
         }
     }
+
+    @Test(
+        "A body that is said to be something else than JSON is refused; one of which nothing is said is not",
+        arguments: [
+            ("Content-Type: application/json\r\n", 200), ("Content-Type: Application/JSON; charset=utf-8\r\n", 200),
+            ("", 200), ("Content-Type: text/plain\r\n", 415), ("Content-Type: application/json2\r\n", 415),
+        ])
+    func mediaType(header: String, status: Int) async throws {
+        try await withServer(handler: { _, responder in responder.answer(.text("taken")) }) { server in
+            let client = try TestSocket(server.address)
+            client.send("POST /a HTTP/1.1\r\nHost: localhost\r\n\(header)Content-Length: 2\r\n\r\n{}")
+            let answer = try client.response()
+            #expect(answer.status == status, "\(answer)")
+            #expect(answer.body.contains("unsupported-media-type") == (status == 415))
+        }
+    }
 }

@@ -60,6 +60,30 @@ struct StatusTests {
         #expect(StatusTests.problems(damaged).first?.what.contains("its store is damaged") == true)
     }
 
+    @Test("Nor is who stands behind a paused link anybody's alarm", arguments: ["paused", "dark"])
+    func behindPaused(state: String) throws {
+        let topology = try Topology.read(
+            Array(
+                StatusTests.text.replacing(
+                    #"{"dials": "subject-78", "listens": "centre"}"#,
+                    with: #"{"dials": "subject-78", "listens": "subject-77"}"#
+                ).replacing(
+                    #""subject-77", "segment": "oszn", "state": "live", "addresses": []"#,
+                    with: #""subject-77", "segment": "oszn", "state": "live", "addresses": ["127.0.0.1:2"]"#
+                ).utf8))
+        let status = try StatusTests.status {
+            $0.topology = topology
+            $0.links.removeLast()
+            $0.links[1].state = state == "paused" ? .paused : .dark
+            $0.links[1].why = state == "paused" ? "works" : "peer-closed: link-paused"
+            $0.reports[StatusTests.id("subject-78")]?.heard = StatusTests.ago(600_000)
+        }
+        let leaf = try #require(status.nodes.first { $0.node == "subject-78" })
+        #expect(leaf.darkSeconds == nil && leaf.via == "subject-77")
+        #expect(leaf.problems.map(\.code) == [.paused] && leaf.problems.map(\.isUrgent) == [false])
+        if state == "paused" { #expect(leaf.problems[0].remedy == "ekc link resume DIR subject-77") }
+    }
+
     @Test("A node that is well has no problem")
     func well() { #expect(StatusTests.problems(StatusTests.condition()).isEmpty) }
 

@@ -9,25 +9,57 @@ package struct ReportBook: Sendable {
         package var heard: Timestamp
         /// Since when its knowledge is behind and does not grow.
         package var stuckSince: Timestamp?
+        /// Milliseconds that its clock is ahead; nil unless words of it come one after the other: a relay shows the last of
+        /// a node that has long been dark, too. Not written.
+        package var skew: Int64?
+
+        package init(report: NodeReport, heard: Timestamp) {
+            self.report = report
+            self.heard = heard
+        }
     }
+
+    /// Reports come every five seconds; after four of them a node behind a relay is not there.
+    package static let silenceMilliseconds: Int64 = 20_000
 
     static let saveMilliseconds: Int64 = 60_000
     package private(set) var entries: [NodeID: Entry] = [:]
     private var saved: [NodeID: Timestamp] = [:]
     private var urgent: Set<NodeID> = []
+    /// The last that was passed over of each node.
+    private var passedOver: [NodeID: NodeReport] = [:]
 
     package init() {}
 
     /// - Parameter published: how much knowledge there is.
     package mutating func heard(_ node: NodeID, _ report: NodeReport, at now: Timestamp, published: UInt64) {
         let known = entries[node]
-        // A relay shows again what it last heard: that is no word of the node's own.
-        guard known?.report.started != report.started || known?.report.at != report.at else { return }
+        guard isNews(node, report, known) else { return }
         var entry = Entry(report: report, heard: now)
+        if let known, now.milliseconds - known.heard.milliseconds <= ReportBook.silenceMilliseconds {
+            entry.skew = report.at.milliseconds - now.milliseconds
+        }
         if report.knowledge < published {
             entry.stuckSince = known?.report.knowledge == report.knowledge ? known?.stuckSince ?? now : now
         }
         entries[node] = entry
+    }
+
+    /// A relay shows what it knows at each new session: the same again, or what is older, is no word of the node's own. A
+    /// clock that was set back makes older ones that go on: the second is taken.
+    private mutating func isNews(_ node: NodeID, _ report: NodeReport, _ known: Entry?) -> Bool {
+        func order(_ report: NodeReport) -> (Int64, Int64) { (report.started.milliseconds, report.at.milliseconds) }
+        guard let known, order(report) <= order(known.report) else {
+            passedOver[node] = nil
+            return true
+        }
+        if order(report) == order(known.report) { return false }
+        if let last = passedOver[node], order(last) < order(report) {
+            passedOver[node] = nil
+            return true
+        }
+        passedOver[node] = report
+        return false
     }
 
     /// Its link has ended: nothing newer may come for long.
@@ -86,8 +118,9 @@ extension ReportBook.Entry {
     fileprivate init(decoding bytes: [UInt8]) throws(WireError) {
         var reader = ByteReader(bytes)
         guard try reader.number(UInt8.self) == 1 else { throw .invalid(at: 0) }
-        heard = try reader.instant()
-        stuckSince = try reader.instantIfAny()
-        report = try NodeReport(from: &reader)
+        let heard = try reader.instant()
+        let stuckSince = try reader.instantIfAny()
+        self.init(report: try NodeReport(from: &reader), heard: heard)
+        self.stuckSince = stuckSince
     }
 }

@@ -6,13 +6,16 @@ enum CheckCommands {
         var node: String
         var isRunning: Bool
         var steps: [CheckStep]
+
+        /// Its process is there, takes a question, and does not answer.
+        var hangs: Bool { steps.contains { $0.name == "node" && $0.outcome == .failed } }
     }
 
     static func check(_ command: ParsedCommand) throws -> Int32 {
         let report = NodeCheck(NodeFolder(command.operands[0])).run()
         let failed = report.steps.count { $0.outcome == .failed }
         let heading =
-            "\(report.node), \(report.isRunning ? "running" : "not running"): "
+            "\(report.node), \(report.hangs ? "does not answer" : report.isRunning ? "running" : "not running"): "
             + (failed == 0 ? "nothing is in its way" : "\(failed) things are in its way")
         Output.print(
             command, report,

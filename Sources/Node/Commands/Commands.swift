@@ -270,7 +270,10 @@ enum Commands {
             case .help(let text):
                 Output.line(text)
                 return 0
-            case .run(let command): return try perform(command)
+            case .run(let command):
+                do { return try perform(command) } catch let error as FederationError {
+                    throw placed(error, command)
+                }
             }
         } catch let error as UsageError {
             Output.error("ekc: \(error.message)\n  remedy: \(error.remedy)")
@@ -279,6 +282,17 @@ enum Commands {
             Output.error("ekc: \(error)")
             return 1
         }
+    }
+
+    /// A remedy for the folder of the command names it, not `DIR`.
+    private static func placed(_ error: FederationError, _ command: ParsedCommand) -> FederationError {
+        let operands = specs.first { $0.path == command.path }?.operands ?? []
+        guard let index = operands.firstIndex(where: { $0.name == "DIR" }), index < command.operands.count else {
+            return error
+        }
+        var placed = error
+        placed.remedy = error.remedy.replacing(/\bDIR\b/, with: command.operands[index])
+        return placed
     }
 
     private static func perform(_ command: ParsedCommand) throws -> Int32 {

@@ -22,7 +22,16 @@ extension AdminAPI {
             reporter.sayNow()
             return .json(drain)
         }
-        admitted(&routes, "DELETE", "/api/v1/drain") { .json(try AdminAPI.endDrain($0, node)) }
-        admitted(&routes, "POST", "/api/v1/retire") { .json(try AdminAPI.retire($0, node)) }
+        admitted(&routes, "DELETE", "/api/v1/drain") { [reporter] request in
+            let drain = try AdminAPI.endDrain(request, node)
+            reporter.sayNow()
+            return .json(drain)
+        }
+        admitted(&routes, "POST", "/api/v1/retire") { [reporter] request in
+            let drain = try AdminAPI.retire(request, node)
+            // Its last word, before it stops.
+            reporter.sayNow()
+            return .json(drain)
+        }
     }
 }

@@ -69,7 +69,7 @@ final class HTTPClient {
                     remedy: "see whether that process hangs, and its log")
             }
             if let socket {
-                let folder = String(socket.prefix { _ in true }.dropLast("/admin.sock".count))
+                let folder = String(socket.dropLast("/admin.sock".count))
                 throw Files.exists(folder)
                     ? FederationError(
                         "unreachable", "nobody listens at \(socket)", remedy: "start the node: ekc node run \(folder)")

@@ -38,6 +38,8 @@ struct NodeCheck {
         report.steps += certificate(context, node, pins)
         report.steps.append(clock())
         report.steps += ports(settings, topology, node, report.isRunning)
+        // One that does not answer is not asked for each of its neighbours, and its links are its own.
+        if report.hangs { return report }
         report.steps += neighbours(topology, node, context, report.isRunning)
         return report
     }

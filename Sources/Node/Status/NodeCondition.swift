@@ -53,8 +53,7 @@ struct NodeCondition {
 
 /// What the centre sees, in one moment.
 struct FederationObservation {
-    /// Reports come every five seconds; after four of them a node behind a relay is not there.
-    static let silenceMilliseconds: Int64 = 20_000
+    static let silenceMilliseconds = ReportBook.silenceMilliseconds
     /// The queue of the first line, at the centre.
     static let firstLine = "L1"
 
@@ -88,14 +87,24 @@ struct FederationObservation {
                 roundTrip: standing.echo?.roundTrip, skew: standing.echo?.skew)
         }
         let hop = topology.nextHop(from: here, to: node)
-        guard let entry else {
+        let isSilent = entry.map { entry in
+            now.milliseconds - entry.heard.milliseconds > FederationObservation.silenceMilliseconds
+        }
+        // Who stands behind a link that is paused on purpose is not heard of on purpose.
+        if isSilent != false, let hop, let standing = links.first(where: { $0.peer == hop }) {
+            let gate = NodeCondition.Link(state: standing.state.rawValue, since: standing.since, why: standing.why)
+            if gate.isPaused {
+                return NodeCondition.Link(
+                    state: gate.state, since: entry?.heard ?? gate.since, why: gate.why, via: hop)
+            }
+        }
+        guard let entry, let isSilent else {
             return NodeCondition.Link(
                 state: "dark", since: own.started, why: hop == nil ? "no-route" : "nothing was heard of it yet",
                 via: hop)
         }
-        let isSilent = now.milliseconds - entry.heard.milliseconds > FederationObservation.silenceMilliseconds
         return NodeCondition.Link(
             state: isSilent ? "dark" : "running", since: entry.heard, why: isSilent ? "silent" : nil, via: hop,
-            skew: entry.report.at.milliseconds - entry.heard.milliseconds)
+            skew: entry.skew)
     }
 }

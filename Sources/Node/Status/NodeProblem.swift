@@ -71,7 +71,10 @@ extension NodeCondition {
         switch link.state {
         case "running", "here": break
         case "paused":
-            add(.paused, false, "its link is paused for \(age)\(why)\(waits)", "ekc link resume DIR \(node)")
+            let via = link.via.map { ", behind \($0)" } ?? ""
+            add(
+                .paused, false, "its link is paused for \(age)\(via)\(why)\(waits)",
+                "ekc link resume DIR \(link.via ?? node)")
         case "refused":
             add(.refused, true, "one end accepts nothing of the other for \(age)\(why)\(waits)", "ekc node status DIR")
         case _ where link.isPaused:

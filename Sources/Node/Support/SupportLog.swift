@@ -26,6 +26,8 @@ enum SupportLog {
             (1...40).contains(known.event.utf8.count),
             known.event.utf8.allSatisfy({ (0x61...0x7A).contains($0) || $0 == 0x2D })
         else { return [] }
+        // Before, a peer's own code was part of the name.
+        if known.event.hasPrefix("peer-said-") { known.event = "peer-said" }
         let peer = known.peer.flatMap { NodeID($0) }
         known.peer = peer.flatMap { topology?.node($0) == nil ? nil : $0.text }
         return Output.encode(known) + [0x0A]
