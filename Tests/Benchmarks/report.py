@@ -10,7 +10,7 @@ HOLDS = {
     "pairs-up-4096-256": DIGESTS + "; a larger group saves the limit its syncs, and saves nothing of that",
     "allocations": ("each envelope is an array of its own where it is framed, decoded, kept and settled (8), its stream's digest for "
                     "the count of tries (1), a job with its closure (2), OpenSSL's buffers, which idle links give back (2)"),
-    "latency-p99": "not profiled yet; it is 1 ms more than the limit program's, which has nothing else to do",
+    "latency-p99": "the reserve of the disk is written ahead beside commits, and the next sync takes it along: without it 1.4 to 1.7 ms",
     "memory-node-with-knowledge": ("the allocator keeps up to 1 MiB at the end of each thread's arena, and LMDB the pages of its "
                                    "largest commit"),
     "memory-centre-with-knowledge": "the same, with 102 sessions that have sent all of it",
