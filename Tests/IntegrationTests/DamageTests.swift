@@ -28,21 +28,6 @@ struct DamageTests {
         return try JSONDecoder().decode(Problem.self, from: Data(answer.body))
     }
 
-    private func flip(_ file: String, where marker: [UInt8]) throws {
-        let bytes = try Files.read(file, maximum: 1 << 30)
-        // In the last page that holds it: the others may be of the past.
-        let map = PageMap(bytes)
-        let inUse = map.pages.filter { $0.key != .free }.flatMap(\.value).sorted()
-        let place = try #require(
-            inUse.reversed().lazy.compactMap { page -> Int? in
-                let slice = bytes[page * 4096..<page * 4096 + 4096]
-                return slice.indices.dropLast(marker.count).first {
-                    slice[$0..<$0 + marker.count].elementsEqual(marker)
-                }
-            }.first)
-        try Flips.patch(file, place, bytes[place] ^ 4)
-    }
-
     @Test("A flipped bit is found beside the open node after kill -9, outlives starts, and a restore ends it")
     func found() throws {
         let pair = try ProcessFederation(binary: Binary.path)
@@ -54,7 +39,7 @@ struct DamageTests {
         #expect(try status(pair).state == "ready")
         pair.end("subject-77", SIGKILL)
         // A row of what waits for the centre.
-        try flip(place.storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
+        try Flips.flip(place.storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
         try pair.start("subject-77")
         #expect(try TestFederation.wait(milliseconds: 20_000) { try status(pair).state == "store-damaged" })
         let problem = try #require(try refusal(pair))
@@ -108,7 +93,7 @@ struct DamageTests {
         #expect(try TestFederation.wait(milliseconds: 20_000) { try waiting() == 0 && pair.applied() == 20 })
         usleep(1_500_000)  // what is lazy is written
         // What was sent is kept for a refill.
-        try flip(place.storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
+        try Flips.flip(place.storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
         #expect(try Binary.run(["store", "verify", place.path]).exit == 1)
         #expect(try TestFederation.wait(milliseconds: 10_000) { try status(pair).state == "store-damaged" })
         #expect(
@@ -252,7 +237,7 @@ struct DamageTests {
         #expect(pair.log.contains("read through first"))
         try pair.probe(1, group: 1)
         pair.end("subject-77", SIGTERM)
-        try flip(pair.place("subject-77").storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
+        try Flips.flip(pair.place("subject-77").storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
         try Files.write(Array("3".utf8), to: mark)
         try pair.start("subject-77")
         #expect(try refusal(pair)?.detail.contains("table outbox") == true)

@@ -14,6 +14,22 @@ enum Flips {
         var description: String { "\(named) named, \(harmless) harmless" }
     }
 
+    /// Another bit in bytes that a row holds.
+    static func flip(_ file: String, where marker: [UInt8]) throws {
+        let bytes = try Files.read(file, maximum: 1 << 30)
+        // In the last page that holds it: the others may be of the past.
+        let map = PageMap(bytes)
+        let inUse = map.pages.filter { $0.key != .free }.flatMap(\.value).sorted()
+        let place = try #require(
+            inUse.reversed().lazy.compactMap { page -> Int? in
+                let slice = bytes[page * 4096..<page * 4096 + 4096]
+                return slice.indices.dropLast(marker.count).first {
+                    slice[$0..<$0 + marker.count].elementsEqual(marker)
+                }
+            }.first)
+        try patch(file, place, bytes[place] ^ 4)
+    }
+
     static func run(_ count: Int, seed: UInt64, binary: String) throws -> [PageMap.Kind: Tally] {
         let store = try FilledStore()
         let whole = try Files.read(store.file, maximum: 1 << 30)

@@ -95,18 +95,24 @@ struct SlowCrowdTests {
         return { text.replacing(":7410", with: ":\($0)") }
     }
 
-    @Test("1,000 half-open, trickling and garbage connections on each listener: every appeal is accepted")
-    func crowd() throws {
-        OpenFiles.raiseLimit()
+    /// A centre that runs, with a channel whose token is `tsite`.
+    private func centreWithChannel() throws -> ProcessFederation {
         let pair = try ProcessFederation(topology: SlowCrowdTests.topology())
         try pair.start("centre")
-        let ready = try #require(pair.ready["centre"])
-        let pid = try #require(pair.pids["centre"])
         let digest = Digest.blake2b256(Array("tsite".utf8)).withBytes { Hex.encode($0) }
         let made = try NodeCommands.client(pair.place("centre").path).send(
             "POST", "/api/v1/channels",
             body: Array(#"{"name": "site", "kind": "form", "tokenDigest": "\#(digest)"}"#.utf8))
         #expect(made.status == 200)
+        return pair
+    }
+
+    @Test("1,000 half-open, trickling and garbage connections on each listener: every appeal is accepted")
+    func crowd() throws {
+        OpenFiles.raiseLimit()
+        let pair = try centreWithChannel()
+        let ready = try #require(pair.ready["centre"])
+        let pid = try #require(pair.pids["centre"])
         let (channels, link) = (try #require(ready.channels), try #require(ready.link))
         let operators = try #require(ready.operators)
         _ = handIn(200, to: channels, token: "tsite")
@@ -201,14 +207,9 @@ struct SlowCrowdTests {
     @Test("1,000 clients that ask and take no answer, on two listeners: every appeal is accepted")
     func asking() throws {
         OpenFiles.raiseLimit()
-        let pair = try ProcessFederation(topology: SlowCrowdTests.topology())
-        try pair.start("centre")
+        let pair = try centreWithChannel()
         let ready = try #require(pair.ready["centre"])
         let pid = try #require(pair.pids["centre"])
-        let digest = Digest.blake2b256(Array("tsite".utf8)).withBytes { Hex.encode($0) }
-        _ = try NodeCommands.client(pair.place("centre").path).send(
-            "POST", "/api/v1/channels",
-            body: Array(#"{"name": "site", "kind": "form", "tokenDigest": "\#(digest)"}"#.utf8))
         let channels = try #require(ready.channels)
         let idle = handIn(300, to: channels, token: "tsite")
         let before = descriptors(pid)

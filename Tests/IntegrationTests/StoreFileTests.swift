@@ -30,19 +30,7 @@ struct StoreFileTests {
         try pair.start("subject-77")
         try pair.probe(20, group: 4, size: 3000)
         pair.end("subject-77", SIGTERM)
-        let file = place.storeFolder + "/data.mdb"
-        let bytes = try Files.read(file, maximum: 1 << 30)
-        let map = PageMap(bytes)
-        let inUse = map.pages.filter { $0.key != .free }.flatMap(\.value).sorted()
-        let marker = [UInt8](repeating: 0x70, count: 600)
-        let page = try #require(
-            inUse.reversed().first { page in
-                let slice = bytes[page * 4096..<page * 4096 + 4096]
-                return slice.indices.dropLast(600).contains { slice[$0..<$0 + 600].elementsEqual(marker) }
-            })
-        let inside = try #require(
-            (page * 4096..<page * 4096 + 3400).first { bytes[$0..<$0 + 600].elementsEqual(marker) })
-        try Flips.patch(file, inside + 300, bytes[inside + 300] ^ 4)
+        try Flips.flip(place.storeFolder + "/data.mdb", where: [UInt8](repeating: 0x70, count: 600))
         try pair.start("centre")
         try pair.start("subject-77")
         #expect(try TestFederation.wait(milliseconds: 20_000) { try status(pair).state == "store-damaged" })

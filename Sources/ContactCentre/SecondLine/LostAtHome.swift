@@ -28,20 +28,10 @@ extension Desk {
         guard node == centre, let end = row.firstIndex(of: 0),
             let home = NodeID(String(decoding: row[..<end], as: UTF8.self))
         else { return }
-        let start = Array(row[(end + 1)...])
-        var keys: [[UInt8]] = []
-        try transaction.scan(.appeals, from: start) { key, _ in
-            let key = Array(key)
-            if key != start { keys.append(key) }
-            return keys.count < StatusBody.most
+        let (keys, there) = try page(after: Array(row[(end + 1)...]), in: transaction) {
+            $0.home == home.text && $0.state == .handedOver
         }
-        var believed: [StatusBody.Told] = []
-        for key in keys {
-            guard let appeal = try AppealRows.read(AppealRecord.self, .appeals, key, in: transaction),
-                appeal.home == home.text, appeal.state == .handedOver
-            else { continue }
-            believed.append(StatusBody.Told(id: appeal.id, ownershipEpoch: appeal.ownershipEpoch))
-        }
+        let believed = there.map { StatusBody.Told(id: $0.id, ownershipEpoch: $0.ownershipEpoch) }
         if !believed.isEmpty { try send(StatusBody(believed: believed), to: home, in: transaction) }
         guard keys.count == StatusBody.most, let last = keys.last else { return }
         try checkHome(home, after: last, in: transaction)

@@ -10,30 +10,29 @@ extension Desk {
         after start: [UInt8], in transaction: borrowing WriteTransaction
     ) throws -> [UInt8]? {
         guard node != centre else { return nil }
-        let page = try page(after: start, in: transaction)
-        let mine = page.mine.filter { !$0.state.isFinal }.compactMap(StatusBody.Mine.init)
+        let page = try page(after: start, in: transaction) { $0.owner == node.text }
+        let mine = page.found.filter { !$0.state.isFinal }.compactMap(StatusBody.Mine.init)
         if !mine.isEmpty { try send(StatusBody(mine: mine), to: centre, in: transaction) }
         return page.keys.last
     }
 
-    /// The next appeals here, and those of them that are at home here.
-    private func page(
-        after start: [UInt8], in transaction: borrowing WriteTransaction
-    ) throws(StoreError) -> (keys: [[UInt8]], mine: [AppealRecord]) {
+    /// The next appeals here, and those of them that are meant.
+    func page(
+        after start: [UInt8], in transaction: borrowing WriteTransaction, where isMeant: (AppealRecord) -> Bool
+    ) throws(StoreError) -> (keys: [[UInt8]], found: [AppealRecord]) {
         var keys: [[UInt8]] = []
         try transaction.scan(.appeals, from: start) { key, _ in
             let key = Array(key)
             if key != start { keys.append(key) }
             return keys.count < StatusBody.most
         }
-        var mine: [AppealRecord] = []
+        var found: [AppealRecord] = []
         for key in keys {
-            guard let appeal = try AppealRows.read(AppealRecord.self, .appeals, key, in: transaction),
-                appeal.owner == node.text
+            guard let appeal = try AppealRows.read(AppealRecord.self, .appeals, key, in: transaction), isMeant(appeal)
             else { continue }
-            mine.append(appeal)
+            found.append(appeal)
         }
-        return (keys, mine)
+        return (keys, found)
     }
 
     func send(_ body: StatusBody, to peer: NodeID, in transaction: borrowing WriteTransaction) throws {
@@ -47,8 +46,8 @@ extension Desk {
     }
 
     private func tellEverything(after text: String, in transaction: borrowing WriteTransaction) throws {
-        let page = try page(after: AppealID(text)?.key ?? [], in: transaction)
-        let mine = page.mine.compactMap(StatusBody.Mine.init)
+        let page = try page(after: AppealID(text)?.key ?? [], in: transaction) { $0.owner == node.text }
+        let mine = page.found.compactMap(StatusBody.Mine.init)
         let next = page.keys.count == StatusBody.most ? page.keys.last.flatMap { AppealID(key: $0)?.description } : nil
         guard next != nil || !mine.isEmpty else { return }
         try send(StatusBody(mine: mine, goesOnAfter: next), to: centre, in: transaction)

@@ -29,7 +29,6 @@ package enum Files {
         try syncFolder(of: path)
     }
 
-    /// Names it otherwise, for good.
     /// Writes over the beginning of a file, which is made when it is missing, and syncs it: no other block is needed.
     static func overwrite(_ path: String, _ bytes: [UInt8]) throws(FederationError) {
         let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -41,6 +40,7 @@ package enum Files {
         guard isWritten else { throw .unwritable(path) }
     }
 
+    /// Names it otherwise, for good.
     package static func rename(_ from: String, to: String) throws(FederationError) {
         guard Glibc.rename(from, to) == 0 else { throw .unwritable(to) }
         try syncFolder(of: to)

@@ -358,9 +358,7 @@ extension ParsedCommand {
     /// Why somebody does it: kept, and shown to others.
     func reason() throws(UsageError) -> String {
         let reason = try required("reason")
-        guard reason.contains(where: { !$0.isWhitespace }), reason.utf8.count <= 255,
-            !reason.unicodeScalars.contains(where: { $0.value < 32 || (127..<160).contains($0.value) })
-        else {
+        guard AdminAPI.Reason(reason: reason).isFit else {
             throw UsageError(
                 message: "--reason is empty, longer than 255 bytes, or holds control characters",
                 remedy: "say in a sentence why")

@@ -6,9 +6,7 @@ extension AdminAPI {
         let node = node
         let reporter = reporter
         admitted(&routes, "GET", "/api/v1/federation") { _ in .json(try AdminAPI.federation(node, reporter)) }
-        admitted(&routes, "GET", "/metrics") { _ in
-            .text(Metrics(try reporter.observation()).text, type: "text/plain; version=0.0.4")
-        }
+        admitted(&routes, "GET", "/metrics") { _ in .figures(Metrics(try reporter.observation()).text) }
         admitted(&routes, "GET", "/api/v1/links") { _ in .json(AdminAPI.links(of: node)) }
         admitted(&routes, "POST", "/api/v1/links/{peer}/pause") { .json(try AdminAPI.pause($0, node)) }
         admitted(&routes, "POST", "/api/v1/links/{peer}/resume") { .json(try AdminAPI.resume($0, node)) }

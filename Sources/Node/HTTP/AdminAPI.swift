@@ -82,6 +82,12 @@ struct AdminAPI {
     struct Reason: Codable, APIRequest {
         static let fields: Set = ["reason"]
         var reason: String
+
+        /// Whether it says something, in at most 255 bytes, and steers no terminal.
+        var isFit: Bool {
+            reason.contains { !$0.isWhitespace } && reason.utf8.count <= 255
+                && !reason.unicodeScalars.contains { $0.value < 32 || (127..<160).contains($0.value) }
+        }
     }
 
     struct Count: Codable {
@@ -238,15 +244,13 @@ struct AdminAPI {
 
     /// The reason that a request must give.
     static func reason(_ request: HTTPRequest) throws(Problem) -> String {
-        let reason = try JSONBody.decode(Reason.self, from: request.body).reason
-        guard reason.contains(where: { !$0.isWhitespace }), reason.utf8.count <= 255,
-            !reason.unicodeScalars.contains(where: { $0.value < 32 || (127..<160).contains($0.value) })
-        else {
+        let order = try JSONBody.decode(Reason.self, from: request.body)
+        guard order.isFit else {
             throw Problem(
                 400, "bad-field", "The reason is empty, longer than 255 bytes, or holds control characters.",
                 remedy: "Say in a few words why.")
         }
-        return reason
+        return order.reason
     }
 
     /// A route for root and the user that runs the node, and nobody else.

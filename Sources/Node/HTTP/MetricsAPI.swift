@@ -45,7 +45,7 @@ final class Figures: Sendable {
             return state.isBeingMade ? .wait : .make
         }
         switch step {
-        case .tell(let text): responder.answer(Figures.response(text))
+        case .tell(let text): responder.answer(.figures(text))
         case .wait: break
         case .make: Threads.start("figures") { [self] in made(Result { try make() }) }
         case .refuse:
@@ -65,12 +65,14 @@ final class Figures: Sendable {
         }
         for responder in waiting {
             switch result {
-            case .success(let text): responder.answer(Figures.response(text))
+            case .success(let text): responder.answer(.figures(text))
             case .failure(let error): responder.refuse(Problem(telling: error))
             }
         }
     }
+}
 
+extension HTTPResponse {
     /// In the text exposition format.
-    private static func response(_ text: String) -> HTTPResponse { .text(text, type: "text/plain; version=0.0.4") }
+    static func figures(_ text: String) -> HTTPResponse { .text(text, type: "text/plain; version=0.0.4") }
 }

@@ -23,10 +23,7 @@ final class NodeReporter: Sendable {
         self.node = node
         Threads.start("reporter") { [self] in
             repeat {
-                do {
-                    // Of a damaged store nothing is said but that, by its links and its state.
-                    if node.store.health.damage == nil { node.links.report(try report()) }
-                } catch {
+                do { try say() } catch {
                     Log.write(LinkLoop.Event(code: "report-failed", peer: nil, detail: "\(type(of: error))"))
                 }
             } while life.wait(
@@ -42,9 +39,11 @@ final class NodeReporter: Sendable {
     }
 
     /// Something has changed that others should not hear of late.
-    func sayNow() {
-        guard node.store.health.damage == nil, let report = try? report() else { return }
-        node.links.report(report)
+    func sayNow() { try? say() }
+
+    /// Of a damaged store nothing is said but that, by its links and its state.
+    private func say() throws {
+        if node.store.health.damage == nil { node.links.report(try report()) }
     }
 
     func report() throws -> NodeReport {
