@@ -1,4 +1,5 @@
 #include "CryptoShim.h"
+#include "internal.h"
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -26,6 +27,8 @@ void cs_sha256_pair(const void *first, size_t first_size, const void *second, si
             SHA256_Update(&context, second, second_size) == 1 && SHA256_Final(out, &context) == 1);
 }
 #pragma GCC diagnostic pop
+
+void cs_sha512(const void *bytes, size_t size, void *out) { crypto_hash_sha512(out, bytes, size); }
 
 void cs_blake2b256(const void *bytes, size_t size, void *out) { crypto_generichash(out, 32, bytes, size, NULL, 0); }
 
@@ -55,15 +58,14 @@ int cs_identity_verify(const uint8_t signature[64], const void *message, size_t 
 
 // MARK: Certificates
 
-static BIO *reading(const char *pem) { return BIO_new_mem_buf(pem, -1); }
+BIO *cs_reading(const char *pem) { return BIO_new_mem_buf(pem, -1); }
 
-// Without this, PEM that claims to be encrypted makes OpenSSL ask the terminal for a passphrase.
-static int no_passphrase(char *out, int capacity, int writing, void *unused) {
+int cs_no_passphrase(char *out, int capacity, int writing, void *unused) {
     (void)out, (void)capacity, (void)writing, (void)unused;
     return -1;
 }
 
-static int written(BIO *bio, char *out, size_t capacity) {
+int cs_written(BIO *bio, char *out, size_t capacity) {
     char *data;
     long size = BIO_get_mem_data(bio, &data);
     int result = 0;
@@ -78,22 +80,22 @@ static int written(BIO *bio, char *out, size_t capacity) {
 }
 
 static EVP_PKEY *read_key(const char *pem) {
-    BIO *bio = reading(pem);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    BIO *bio = cs_reading(pem);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, cs_no_passphrase, NULL);
     BIO_free(bio);
     return key;
 }
 
 static X509 *read_certificate(const char *pem) {
-    BIO *bio = reading(pem);
-    X509 *certificate = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    BIO *bio = cs_reading(pem);
+    X509 *certificate = PEM_read_bio_X509(bio, NULL, cs_no_passphrase, NULL);
     BIO_free(bio);
     return certificate;
 }
 
 static X509_REQ *read_request(const char *pem) {
-    BIO *bio = reading(pem);
-    X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+    BIO *bio = cs_reading(pem);
+    X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, cs_no_passphrase, NULL);
     BIO_free(bio);
     return request;
 }
@@ -102,7 +104,7 @@ int cs_link_key_generate(char *out, size_t capacity) {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     BIO *bio = BIO_new(BIO_s_secmem());
     int done = key && bio && PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1;
-    int size = done ? written(bio, out, capacity) : (BIO_free(bio), 0);
+    int size = done ? cs_written(bio, out, capacity) : (BIO_free(bio), 0);
     EVP_PKEY_free(key);
     ERR_clear_error();
     return size;
@@ -123,7 +125,7 @@ int cs_request_create(const char *key_pem, const char *common_name, char *out, s
     if (key && request && name && X509_REQ_set_subject_name(request, name) == 1 && X509_REQ_set_pubkey(request, key) == 1 &&
         X509_REQ_sign(request, key, EVP_sha256()) > 0) {
         BIO *bio = BIO_new(BIO_s_mem());
-        if (PEM_write_bio_X509_REQ(bio, request) == 1) size = written(bio, out, capacity);
+        if (PEM_write_bio_X509_REQ(bio, request) == 1) size = cs_written(bio, out, capacity);
         else BIO_free(bio);
     }
     X509_NAME_free(name);
@@ -196,7 +198,7 @@ int cs_authority_create(
         add_extension(certificate, certificate, NID_subject_key_identifier, "hash") &&
         X509_sign(certificate, key, EVP_sha256()) > 0) {
         BIO *bio = BIO_new(BIO_s_mem());
-        if (PEM_write_bio_X509(bio, certificate) == 1) size = written(bio, out, capacity);
+        if (PEM_write_bio_X509(bio, certificate) == 1) size = cs_written(bio, out, capacity);
         else BIO_free(bio);
     }
     X509_NAME_free(name);
@@ -245,7 +247,7 @@ int cs_certificate_issue(
         add_extension(certificate, issuer, NID_authority_key_identifier, "keyid") &&
         add_names(certificate, plan->uri, plan->second_uri) && X509_sign(certificate, key, EVP_sha256()) > 0) {
         BIO *bio = BIO_new(BIO_s_mem());
-        if (PEM_write_bio_X509(bio, certificate) == 1) size = written(bio, out, capacity);
+        if (PEM_write_bio_X509(bio, certificate) == 1) size = cs_written(bio, out, capacity);
         else BIO_free(bio);
     }
     X509_NAME_free(name);

@@ -6,6 +6,7 @@
 
 // Digests, randomness, comparison
 void cs_sha256_pair(const void *first, size_t first_size, const void *second, size_t second_size, void *out);
+void cs_sha512(const void *bytes, size_t size, void *out);
 void cs_blake2b256(const void *bytes, size_t size, void *out);
 void cs_random(void *out, size_t size);
 int cs_equal(const void *left, const void *right, size_t size);
@@ -15,6 +16,19 @@ void cs_zero(void *bytes, size_t size);
 void cs_identity_generate(uint8_t public_key[32], uint8_t secret_key[64]);
 void cs_identity_sign(uint8_t signature[64], const void *message, size_t size, const uint8_t secret_key[64]);
 int cs_identity_verify(const uint8_t signature[64], const void *message, size_t size, const uint8_t public_key[32]);
+
+// Keys that sign metadata: Ed25519, or ECDSA P-256 with SHA-256 (FIPS 186-5). In a file they are PKCS#8 PEM (RFC 5958), under
+// a passphrase with scrypt (RFC 7914) and AES-256-CBC. A passphrase is a C string; NULL: the key is in the clear.
+int cs_signing_key_generate(int is_ecdsa, const char *passphrase, char *out, size_t capacity);
+/// The public half as PEM (SubjectPublicKeyInfo); 0 also when the passphrase is wrong.
+int cs_signing_key_public(const char *key, const char *passphrase, char *out, size_t capacity);
+/// Signs with the key of the file; the length of the signature, an ECDSA one in DER.
+int cs_signing_key_sign(
+    const char *key, const char *passphrase, const void *message, size_t size, uint8_t *out, size_t capacity);
+/// What a public key in PEM is: 32 bytes of Ed25519, or the 65 of an uncompressed point of P-256; 0: neither.
+int cs_public_value(const char *pem, uint8_t value[65]);
+/// Whether an ECDSA P-256 signature in DER over SHA-256 is by this key, in PEM.
+int cs_ecdsa_verify(const char *pem, const void *message, size_t size, const uint8_t *signature, size_t signature_size);
 
 // Link keys and certificates: ECDSA P-256, X.509. Everything in and out is PEM; the result is the length written.
 int cs_link_key_generate(char *out, size_t capacity);

@@ -39,6 +39,14 @@ package enum Digest {
         return digest
     }
 
+    /// SHA-512, 64 bytes: metadata of others may name it.
+    package static func sha512(_ bytes: [UInt8]) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 64) { buffer, filled in
+            cs_sha512(bytes, bytes.count, buffer.baseAddress)
+            filled = 64
+        }
+    }
+
     /// BLAKE2b with 256 bits (RFC 7693): how tokens are stored.
     package static func blake2b256(_ bytes: [UInt8]) -> Digest32 {
         var digest = Digest32()

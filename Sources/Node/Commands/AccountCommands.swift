@@ -42,7 +42,7 @@ enum AccountCommands {
     static func remove(_ command: ParsedCommand) throws -> Int32 {
         let name = command.operands[1]
         _ = try NodeCommands.client(command.operands[0])
-            .exchange(AdminAPI.Count.self, "DELETE", "/api/v1/\(command.path[0])s/\(HTTPClient.segment(name))")
+            .exchange(AdminAPI.Count.self, "DELETE", "/api/v1/\(command.path[0])s/\(PercentEncoding.segment(name))")
         Output.print(command, Removed(name: name), "\(name) is removed: the token opens nothing any more")
         return 0
     }

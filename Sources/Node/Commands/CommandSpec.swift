@@ -16,6 +16,8 @@ struct CommandSpec: Sendable, Equatable {
         /// What stands for its value in the help; nil: a flag.
         var value: String?
         var help: String
+        /// May stand several times.
+        var isRepeated = false
     }
 
     /// Such as `["node", "init"]`.
@@ -33,6 +35,8 @@ struct ParsedCommand: Sendable, Equatable {
     var operands: [String] = []
     var values: [String: String] = [:]
     var flags: Set<String> = []
+    /// Values of options that may stand several times.
+    var lists: [String: [String]] = [:]
 
     var json: Bool { flags.contains("json") }
 }
@@ -103,7 +107,11 @@ struct CommandParser: Sendable {
         guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {
             throw UsageError(message: "--\(name) wants a value", remedy: "write --\(name) \(option.value ?? "VALUE")")
         }
-        parsed.values[name] = value
+        if option.isRepeated {
+            parsed.lists[name, default: []].append(value)
+        } else {
+            parsed.values[name] = value
+        }
     }
 
     private func checkOperands(_ parsed: ParsedCommand, _ spec: CommandSpec) throws(UsageError) {

@@ -20,7 +20,7 @@ enum Commands {
         CommandSpec.json,
     ]
 
-    static let specs = listed + operations
+    static let specs = listed + operations + trust
 
     private static let listed: [CommandSpec] = [
         CommandSpec(
@@ -339,7 +339,7 @@ enum Commands {
         case ["generate", "stock"]: return try StoreCommands.generateStock(command)
         case ["demo"]: return try Demo.run(command)
         default:
-            if let exit = try operate(command) { return exit }
+            if let exit = try operate(command) ?? trust(command) { return exit }
             throw UsageError(message: "this command is not there yet", remedy: "ekc --help lists all")
         }
     }

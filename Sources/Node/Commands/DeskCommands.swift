@@ -39,7 +39,7 @@ enum DeskCommands {
 
     static func show(_ command: ParsedCommand) throws -> Int32 {
         let view = try client(command, port: 7411).exchange(
-            AppealView.self, "GET", "/api/v1/appeals/\(HTTPClient.segment(command.operands[0]))",
+            AppealView.self, "GET", "/api/v1/appeals/\(PercentEncoding.segment(command.operands[0]))",
             headers: headers(command))
         Output.print(command, view, words(view))
         return 0
@@ -71,7 +71,8 @@ enum DeskCommands {
         act.text = command.values["text"]
         act.delivery = command.values["delivery"]
         act.code = command.values["code"]
-        return try send(command, "/api/v1/appeals/\(HTTPClient.segment(command.operands[0]))/\(command.path[1])", act)
+        return try send(
+            command, "/api/v1/appeals/\(PercentEncoding.segment(command.operands[0]))/\(command.path[1])", act)
     }
 
     private static func send(_ command: ParsedCommand, _ path: String, _ act: OperatorAPI.Act) throws -> Int32 {
@@ -102,7 +103,7 @@ enum DeskCommands {
     /// Where an appeal is, from this node's own store: no text.
     static func trace(_ command: ParsedCommand) throws -> Int32 {
         let trace = try NodeCommands.client(command.operands[0])
-            .exchange(AdminAPI.Trace.self, "GET", "/api/v1/trace/\(HTTPClient.segment(command.operands[1]))")
+            .exchange(AdminAPI.Trace.self, "GET", "/api/v1/trace/\(PercentEncoding.segment(command.operands[1]))")
         var lines = [
             "\(trace.id) at \(trace.node): \(trace.state), owner \(owner(trace)), epoch \(trace.ownershipEpoch)"
         ]

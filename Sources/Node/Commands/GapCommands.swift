@@ -17,7 +17,7 @@ enum GapCommands {
         let order = AdminAPI.Reason(reason: try command.reason())
         let done = try NodeCommands.client(command.operands[0])
             .exchange(
-                AdminAPI.GivenUp.self, "POST", "/api/v1/gaps/\(HTTPClient.segment(command.operands[1]))/give-up",
+                AdminAPI.GivenUp.self, "POST", "/api/v1/gaps/\(PercentEncoding.segment(command.operands[1]))/give-up",
                 body: Output.encode(order))
         Output.print(command, done, "\(done.lost) messages of \(command.operands[1]) are counted as lost")
         return 0

@@ -72,7 +72,7 @@ enum KnowledgeCommands {
 
     static func show(_ command: ParsedCommand) throws -> Int32 {
         let found = try NodeCommands.client(command.operands[0])
-            .exchange(PublishedEntry.self, "GET", "/api/v1/knowledge/\(HTTPClient.segment(command.operands[1]))")
+            .exchange(PublishedEntry.self, "GET", "/api/v1/knowledge/\(PercentEncoding.segment(command.operands[1]))")
         Output.print(
             command, found,
             "\(found.entry.id), revision \(found.revision), \(found.entry.organisation), line \(found.entry.line)\n"

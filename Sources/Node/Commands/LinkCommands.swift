@@ -12,7 +12,7 @@ enum LinkCommands {
             command,
             try client(command)
                 .exchange(
-                    AdminAPI.Links.self, "POST", "/api/v1/links/\(HTTPClient.segment(command.operands[1]))/pause",
+                    AdminAPI.Links.self, "POST", "/api/v1/links/\(PercentEncoding.segment(command.operands[1]))/pause",
                     body: Output.encode(order)))
     }
 
@@ -21,13 +21,14 @@ enum LinkCommands {
             command,
             try client(command)
                 .exchange(
-                    AdminAPI.Links.self, "POST", "/api/v1/links/\(HTTPClient.segment(command.operands[1]))/resume"))
+                    AdminAPI.Links.self, "POST", "/api/v1/links/\(PercentEncoding.segment(command.operands[1]))/resume")
+        )
     }
 
     /// Exit code 1 unless the link runs and answers.
     static func test(_ command: ParsedCommand) throws -> Int32 {
         let test = try client(command).exchange(
-            FederationNode.LinkTest.self, "POST", "/api/v1/links/\(HTTPClient.segment(command.operands[1]))/test")
+            FederationNode.LinkTest.self, "POST", "/api/v1/links/\(PercentEncoding.segment(command.operands[1]))/test")
         Output.print(command, test, words(test, directory: command.operands[0]))
         return test.isGood ? 0 : 1
     }

@@ -15,7 +15,8 @@ enum QuarantineCommands {
 
     static func show(_ command: ParsedCommand) throws -> Int32 {
         let found = try NodeCommands.client(command.operands[0])
-            .exchange(AdminAPI.Quarantined.self, "GET", "/api/v1/quarantine/\(HTTPClient.segment(command.operands[1]))")
+            .exchange(
+                AdminAPI.Quarantined.self, "GET", "/api/v1/quarantine/\(PercentEncoding.segment(command.operands[1]))")
         var lines = [
             line(found),
             "created \(found.created) under topology \(found.topologyVersion), \(found.bytes) bytes, tries \(found.tries)",
@@ -33,7 +34,7 @@ enum QuarantineCommands {
         let done = try NodeCommands.client(command.operands[0])
             .exchange(
                 AdminAPI.Quarantined.self, "POST",
-                "/api/v1/quarantine/\(HTTPClient.segment(command.operands[1]))/\(command.path[1])",
+                "/api/v1/quarantine/\(PercentEncoding.segment(command.operands[1]))/\(command.path[1])",
                 body: Output.encode(order))
         let code = done.code.map { ", \($0)" } ?? ""
         Output.print(command, done, "message \(done.number) is \(done.state)\(code); \(done.origin) will hear of it")

@@ -13,7 +13,7 @@ final class HTTPClient {
     private let curl: UnsafeMutableRawPointer?
     private let base: String
     private let socket: String?
-    private static let isReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+    static let isReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
     /// - Parameters:
     ///   - socket: the path of a Unix socket; nil: `base` is asked over TCP.
@@ -82,14 +82,6 @@ final class HTTPClient {
         var code = 0
         ccurl_status(curl, &code)
         return Answer(status: code, body: collected.bytes)
-    }
-
-    /// One segment of a path, percent-encoded: nothing in it means anything to a path.
-    static func segment(_ text: String) -> String {
-        let unreserved = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~".utf8)
-        return text.utf8.reduce(into: "") { path, byte in
-            path += unreserved.contains(byte) ? String(UnicodeScalar(byte)) : "%" + Hex.encode([byte])
-        }
     }
 
     /// Sends and decodes; a problem of the server becomes an error with its words.

@@ -199,7 +199,7 @@ struct NodeCheck {
             guard isRunning else { return DialProbe(node: node, topology: topology, context: context).run(to: peer) }
             do throws(FederationError) {
                 let test = try client.exchange(
-                    FederationNode.LinkTest.self, "POST", "/api/v1/links/\(HTTPClient.segment(peer.text))/test")
+                    FederationNode.LinkTest.self, "POST", "/api/v1/links/\(PercentEncoding.segment(peer.text))/test")
                 guard let skew = test.skewMilliseconds, abs(skew) >= StatusLimits.skewMilliseconds.warning else {
                     return test.steps
                 }
