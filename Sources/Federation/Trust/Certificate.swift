@@ -108,7 +108,7 @@ package struct AcceptanceRule: Sendable {
         guard facts.uri == "spiffe://\(record.segment).\(federation)/node/\(peer)" else {
             return refuse("wrong-segment")
         }
-        guard record.linkPin == facts.pin else { return refuse("pin-mismatch") }
+        guard record.linkPin == facts.pin || record.nextLinkPin == facts.pin else { return refuse("pin-mismatch") }
         if let expected, expected != peer { return refuse("wrong-peer") }
         if peer == node { return refuse("own-certificate") }
         return .success(peer)

@@ -66,6 +66,15 @@ package struct KeyRecord: Codable, Sendable, Equatable {
     package var identityKey: String
     /// SHA-256 of the link key's SubjectPublicKeyInfo, in hex.
     package var linkPin: String
+    /// Of the link key that comes next, if it is made already.
+    package var nextLinkPin: String?
+
+    package init(node: String, segment: String, identityKey: String, linkPin: String) {
+        self.node = node
+        self.segment = segment
+        self.identityKey = identityKey
+        self.linkPin = linkPin
+    }
 
     /// What is wrong with it, or nil.
     var fault: String? {
@@ -150,14 +159,19 @@ package enum TrustFile {
     package static func read<Record: TrustRecord>(
         _ type: Record.Type, _ path: String, maximum: Int = 64 * 1024
     ) throws(FederationError) -> Record {
-        let bytes = try Files.read(path, maximum: maximum)
+        try read(type, try Files.read(path, maximum: maximum), from: path)
+    }
+
+    package static func read<Record: TrustRecord>(
+        _ type: Record.Type, _ bytes: [UInt8], from path: String
+    ) throws(FederationError) -> Record {
         func malformed(_ why: String) -> FederationError {
             FederationError(
                 "file-malformed", "\(path) is not what it should be: \(why)",
                 remedy: "make it again with the command that writes it")
         }
         // The strict reader goes first: what it refuses, such as a key that stands twice, two readers read differently.
-        do throws(JSONText.Fault) { _ = try JSONText.read(bytes, lenient: false, maximum: maximum) } catch {
+        do throws(JSONText.Fault) { _ = try JSONText.read(bytes, lenient: false, maximum: bytes.count) } catch {
             let place = JSONText.place(of: error.offset, in: bytes)
             throw malformed("line \(place.line), column \(place.column): \(error.message)")
         }

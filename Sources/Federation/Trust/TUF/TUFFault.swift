@@ -23,6 +23,8 @@ package struct TUFFault: Error, Sendable, Hashable, CustomStringConvertible {
         case delegationUnknown = "delegation-unknown"
         case targetUnknown = "target-unknown"
         case targetMismatch = "target-mismatch"
+        /// `deny` can only take away: what it has said, `targets` takes back.
+        case denyLifts = "deny-lifts"
     }
 
     package var code: Code
@@ -47,6 +49,7 @@ package struct TUFFault: Error, Sendable, Hashable, CustomStringConvertible {
         case .rollback: "somebody shows an older state; find out who, and fetch it from another place"
         case .expired: "look at this machine's clock; if it is right, have the role signed anew"
         case .rootVersion, .rootTooMany: "fetch the versions of root one after the other; publish each that is missing"
+        case .denyLifts: "publish it with every entry there was; ekc topology propose --lift takes one back"
         case .keyTwice, .holderTwice: "have each holder make a key of his own: one person counts once"
         }
     }

@@ -92,6 +92,12 @@ package struct TUFMeta: Sendable, Hashable {
     package var version: UInt64
     package var facts: TUFFileFacts
 
+    /// Of a file as it stands.
+    package init(version: UInt64, _ bytes: [UInt8]) {
+        self.version = version
+        facts = TUFFileFacts(length: bytes.count, sha256: Digest.sha256(bytes).description)
+    }
+
     init(_ fields: SignedFields) throws(TUFFault) {
         version = UInt64(try fields.integer("version", from: 1))
         facts = try TUFFileFacts(fields, isTarget: false)

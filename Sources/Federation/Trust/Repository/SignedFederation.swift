@@ -1,0 +1,172 @@
+/// What the signed metadata says, all of it together: topology, authorities, keys of nodes, who is denied.
+///
+/// Targets of `targets`: `topology.json`; `segments/<segment>/authority.pem`, an authority a segment; `pins.json`, if the
+/// federation ran before its metadata was signed: what counts of a node that has not signed its keys yet. Delegated:
+/// `nodes/<id>/keys.json` to `node-<id>`, each node's identity key; and `deny`.
+package struct SignedFederation: Sendable {
+    package static let topologyPath = "topology.json"
+    package static let pinsPath = "pins.json"
+
+    package static func authorityPath(_ segment: String) -> String { "segments/\(segment)/authority.pem" }
+
+    /// Every role's metadata.
+    package let metadata: TUFTrusted
+    /// Target files by their paths.
+    package let files: [String: [UInt8]]
+    package let topology: Topology
+    package let pins: Pins
+    /// Not lifted.
+    package let denied: [Denial]
+    /// Nodes whose keys are not good, and why: nobody talks to them.
+    package let faults: [NodeID: TUFFault]
+
+    /// A target file that belongs to it.
+    package struct Target: Sendable {
+        package var path: String
+        package var facts: TUFFileFacts
+        package var maximum: Int
+        /// Whose keys they are: without them the others are none the worse.
+        package var node: NodeID?
+
+        /// Where it lies in a static tree.
+        package var file: TUFWalk.File {
+            TUFWalk.File(
+                path: TUFWalk.path(ofTarget: path, facts), maximum: min(facts.length ?? maximum, maximum))
+        }
+    }
+
+    /// The target files that the metadata names and that mean something here.
+    package static func targets(of metadata: TUFTrusted) -> [Target] {
+        guard let targets = metadata.targets["targets"] else { return [] }
+        var found: [Target] = []
+        for (path, target) in targets.targets.sorted(by: { $0.key < $1.key }) {
+            let maximum: Int? =
+                switch path {
+                case topologyPath: TopologyDraft.maximumBytes
+                case pinsPath: 8 << 20
+                default: segment(of: path) == nil ? nil : 64 << 10
+                }
+            if let maximum { found.append(Target(path: path, facts: target.facts, maximum: maximum)) }
+        }
+        for delegation in targets.delegations {
+            guard let node = node(of: delegation), let own = metadata.targets[delegation.name],
+                let facts = own.targets[PublishedKeys.path(of: node)]?.facts
+            else { continue }
+            found.append(
+                Target(
+                    path: PublishedKeys.path(of: node), facts: facts, maximum: PublishedKeys.maximumBytes, node: node))
+        }
+        return found
+    }
+
+    /// Of an authority's path; nothing else has its form.
+    private static func segment(of path: String) -> String? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 3, NodeID(parts[1]) != nil, path == authorityPath(parts[1]) else { return nil }
+        return parts[1]
+    }
+
+    /// Whose keys a delegation is for: its one pattern covers nothing else.
+    package static func node(of delegation: TUFDelegation) -> NodeID? {
+        guard delegation.name.hasPrefix("node-"), let node = NodeID(String(delegation.name.dropFirst(5))),
+            delegation.scope == .paths(["nodes/\(node)/*"])
+        else { return nil }
+        return node
+    }
+
+    /// Puts it together.
+    /// - Parameters:
+    ///   - metadata: verified, every role of the version that the snapshot names.
+    ///   - files: target files by path, each already held against its hash.
+    ///   - faults: roles whose metadata was refused.
+    ///   - known: what is in force until now.
+    /// - Throws: what makes all of it unusable: `topology-invalid`, `topology-not-newer`, `deny-lifts` …
+    package init(
+        _ metadata: TUFTrusted, files: [String: [UInt8]], faults: [String: TUFFault] = [:], known: SignedFederation?
+    ) throws(FederationError) {
+        guard let targets = metadata.targets["targets"], let bytes = files[SignedFederation.topologyPath] else {
+            throw TUFFault(.targetUnknown, SignedFederation.topologyPath, "targets names no topology").error
+        }
+        self.metadata = metadata
+        self.files = files
+        topology = try FederationNode.topology(bytes, from: SignedFederation.topologyPath)
+        if let known, known.files[SignedFederation.topologyPath] != bytes {
+            guard topology.version > known.topology.version else {
+                throw FederationError(
+                    "topology-not-newer",
+                    "it has version \(topology.version), version \(known.topology.version) is in force",
+                    remedy: "publish it under a higher version: ekc topology revert does so with an old one")
+            }
+            guard topology.federation == known.topology.federation else {
+                throw FederationError(
+                    "wrong-federation", "it is of \(topology.federation), this is \(known.topology.federation)",
+                    remedy: "publish the topology of this federation")
+            }
+        }
+        var refused: [NodeID: TUFFault] = [:]
+        for delegation in targets.delegations {
+            if let node = SignedFederation.node(of: delegation), let fault = faults[delegation.name] {
+                refused[node] = fault
+            }
+        }
+        denied = try SignedFederation.denied(metadata, targets, faults, known)
+        pins = try SignedFederation.pins(metadata, targets, files, topology, &refused)
+        self.faults = refused
+    }
+
+    private static func denied(
+        _ metadata: TUFTrusted, _ targets: TUFTargets, _ faults: [String: TUFFault], _ known: SignedFederation?
+    ) throws(FederationError) -> [Denial] {
+        guard targets.delegation(Denial.role) != nil, let deny = metadata.targets[Denial.role] else {
+            throw (faults[Denial.role] ?? TUFFault(.missing, Denial.role, "who is denied is not known")).error
+        }
+        if let fault = faults[Denial.role] { throw fault.error }
+        do throws(TUFFault) {
+            let entries = try Denial.read(deny)
+            let lifted = try Denial.lifted(targets)
+            let ids = Set(entries.map(\.id))
+            if let gone = known?.denied.first(where: { !ids.contains($0.id) && !lifted.contains($0.id) }) {
+                throw TUFFault(.denyLifts, Denial.role, "entry \(gone.id) of \(gone.node) is gone, and not lifted by targets")
+            }
+            return entries.filter { !lifted.contains($0.id) }
+        } catch { throw error.error }
+    }
+
+    private static func pins(
+        _ metadata: TUFTrusted, _ targets: TUFTargets, _ files: [String: [UInt8]], _ topology: Topology,
+        _ refused: inout [NodeID: TUFFault]
+    ) throws(FederationError) -> Pins {
+        var pins = Pins(federation: topology.federation)
+        for segment in topology.segments {
+            guard let pem = files[authorityPath(segment.id)] else { continue }
+            pins.anchors.append(Pins.Anchor(segment: segment.id, certificate: String(decoding: pem, as: UTF8.self)))
+        }
+        let carried = try files[pinsPath].map { bytes throws(FederationError) in
+            try TrustFile.read(Pins.self, bytes, from: pinsPath)
+        }
+        for node in topology.nodes {
+            let role = PublishedKeys.role(of: node.id)
+            let delegation = targets.delegation(role)
+            if let identity = delegation?.role.keys.values.first, metadata.targets[role] != nil || refused[node.id] != nil {
+                guard refused[node.id] == nil else { continue }
+                do throws(TUFFault) {
+                    guard let bytes = files[PublishedKeys.path(of: node.id)] else {
+                        throw TUFFault(.targetUnknown, PublishedKeys.path(of: node.id), "it is not there")
+                    }
+                    let keys = try PublishedKeys(bytes, of: node.id)
+                    var record = KeyRecord(
+                        node: node.id.text, segment: node.segment, identityKey: identity.publicText,
+                        linkPin: keys.linkPin)
+                    record.nextLinkPin = keys.nextLinkPin
+                    pins.nodes.append(record)
+                } catch { refused[node.id] = error }
+            } else if let record = carried?.nodes.first(where: { $0.node == node.id.text }),
+                record.segment == node.segment,
+                delegation.map({ $0.role.keys.values.contains { $0.publicText == record.identityKey } }) ?? true
+            {
+                pins.nodes.append(record)
+            }
+        }
+        return pins
+    }
+}

@@ -1,0 +1,68 @@
+/// One walk to a newer state of the federation's signed metadata: the metadata first, then the target files that changed,
+/// then all of it put together. A value without IO, as `TUFWalk` is.
+package struct TrustWalk: Sendable {
+    private var walk: TUFWalk
+    private let known: SignedFederation?
+    /// Target files that are wanted, by where they lie.
+    private var targets: [String: SignedFederation.Target] = [:]
+    private var files: [String: [UInt8]] = [:]
+    private var faults: [NodeID: TUFFault] = [:]
+    private var isPastMetadata = false
+
+    /// - Parameters:
+    ///   - baseline: the newest root with what it vouches for of the rest.
+    ///   - known: what is in force; nil: nothing yet.
+    package init(_ baseline: TUFTrusted, known: SignedFederation?, now: Timestamp) {
+        walk = TUFWalk(baseline, now: now, takesDelegated: true)
+        self.known = known
+    }
+
+    /// Asked for and not there yet.
+    package var wanted: [TUFWalk.File] {
+        isPastMetadata ? targets.values.map(\.file).sorted { $0.path < $1.path } : walk.wanted
+    }
+
+    /// Versions of root that were verified: they are kept, whatever comes of the rest.
+    package var roots: [TUFWalk.Verified] { walk.verified.filter { $0.role == "root" } }
+
+    /// With these roots, the next walk begins where this one got.
+    package var baseline: TUFTrusted { walk.trusted }
+
+    /// Nothing is newer there.
+    package var isNoNews: Bool { walk.isDone && walk.verified.isEmpty }
+
+    package mutating func arrived(_ path: String, _ bytes: [UInt8]?) throws(FederationError) {
+        if isPastMetadata { return try targetArrived(path, bytes) }
+        do throws(TUFFault) { try walk.arrived(path, bytes) } catch { throw error.error }
+        guard walk.isDone else { return }
+        // What must be there is looked at before anything large is fetched.
+        if let fault = walk.faults[Denial.role] { throw fault.error }
+        isPastMetadata = true
+        for target in SignedFederation.targets(of: walk.trusted) {
+            if let bytes = known?.files[target.path], target.facts.difference(of: bytes) == nil {
+                files[target.path] = bytes
+            } else {
+                targets[target.file.path] = target
+            }
+        }
+    }
+
+    private mutating func targetArrived(_ place: String, _ bytes: [UInt8]?) throws(FederationError) {
+        guard let target = targets.removeValue(forKey: place) else { return }
+        do throws(TUFFault) {
+            guard let bytes else { throw TUFFault(.targetUnknown, target.path, "it is not there") }
+            if let what = target.facts.difference(of: bytes) { throw TUFFault(.targetMismatch, target.path, what) }
+            files[target.path] = bytes
+        } catch {
+            // Without one node's keys the others go on.
+            guard target.node != nil else { throw error.error }
+        }
+    }
+
+    /// The newer state, once nothing is wanted any more.
+    /// - Throws: what makes all of it unusable.
+    package func result() throws(FederationError) -> SignedFederation? {
+        guard isPastMetadata, targets.isEmpty else { return nil }
+        return try SignedFederation(walk.trusted, files: files, faults: walk.faults, known: known)
+    }
+}
