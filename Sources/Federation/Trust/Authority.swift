@@ -104,7 +104,8 @@ package struct Authority: Sendable {
             node: request.node, segment: request.segment, identityKey: Hex.encode(identity),
             linkPin: Hex.encode(pin))
         let answer = EnrolmentAnswer(
-            federation: request.federation, certificate: certificate, anchor: anchor, record: record)
+            federation: request.federation, certificate: certificate, anchor: anchor, record: record,
+            published: request.published)
         try answer.check(at: now)
         try TrustFile.write(answer, to: path + "/issued/\(node)-\(now.milliseconds).json")
         return answer

@@ -59,6 +59,11 @@ package struct NodeFolder: Sendable {
     package var requestFile: String { path + "/request.json" }
     package var topologyFile: String { path + "/topology.json" }
     package var pinsFile: String { path + "/pins.json" }
+    /// The signed topology, and all that is signed with it.
+    package var trust: TrustFolder { TrustFolder(path + "/trust") }
+    /// The online keys of the centre.
+    package var snapshotKey: String { keys + "/snapshot.key" }
+    package var timestampKey: String { keys + "/timestamp.key" }
     package var storeFolder: String { path + "/store" }
     /// Tries to apply what has ended the process: beside the store, so that no backup of it takes them.
     package var attemptsFile: String { path + "/attempts" }
@@ -111,10 +116,36 @@ package struct NodeFolder: Sendable {
             identityKey: Hex.encode(publicKey), certificateRequest: certificateRequest, signature: "")
         request.signature = NodeFolder.sign(request.statement, secretKey)
         try NodeFolder.write(secretKey, count: 64, to: identityKey)
+        request.published = try publish(linkOf: request, node, version: 1, now: Clocks.wall())
         try NodeFolder.write(link, count: Int(size), to: linkKey)
         try TrustFile.write(settings, to: settingsFile)
         try TrustFile.write(request, to: requestFile)
         return request
+    }
+
+    /// What the node says of its keys, signed by its identity key.
+    private func publish(
+        linkOf request: EnrolmentRequest, _ node: NodeID, version: UInt64, now: Timestamp
+    ) throws(FederationError) -> SignedKeys {
+        var pin = [UInt8](repeating: 0, count: 32)
+        guard cs_request_pin(request.certificateRequest, &pin) == 1 else {
+            throw FederationError("keys-failed", "no link key could be made", remedy: "check the OpenSSL installation")
+        }
+        let keys = PublishedKeys(node: node, linkPin: Hex.encode(pin))
+        let metadata = try keys.metadata(
+            version: version, now: now, by: try IdentityKey.read(identityKey, publicText: request.identityKey))
+        return SignedKeys(
+            keys: String(decoding: keys.bytes, as: UTF8.self), metadata: String(decoding: metadata, as: UTF8.self))
+    }
+
+    /// What the node says of its keys, anew: of a node that was enrolled before metadata was signed, or under a later version.
+    package func publishedKeys(version: UInt64, now: Timestamp) throws(FederationError) -> SignedKeys {
+        let request = try TrustFile.read(EnrolmentRequest.self, requestFile)
+        guard let node = NodeID(request.node) else {
+            throw FederationError(
+                "bad-node-name", "\(requestFile) names \(request.node)", remedy: "use [a-z0-9-]{1,32}")
+        }
+        return try publish(linkOf: request, node, version: version, now: now)
     }
 
     /// Installs what the authority answered, once it is found to be for this node's own keys, and such that peers accept

@@ -13,6 +13,8 @@ package struct EnrolmentRequest: TrustRecord, Equatable {
     package var certificateRequest: String
     /// Ed25519 over `statement`, 64 bytes in hex: it proves that the node holds its identity key, and binds the two.
     package var signature: String
+    /// What the node says of its keys, under its own signature; absent in requests of 0.1.0.
+    package var published: SignedKeys?
 
     /// Exactly what the identity key signs.
     var statement: [UInt8] {
@@ -32,6 +34,8 @@ package struct EnrolmentAnswer: TrustRecord, Equatable {
     package var certificate: String
     package var anchor: String
     package var record: KeyRecord
+    /// As it stood in the request: nobody but the node can say it.
+    package var published: SignedKeys?
 
     /// Whether peers would accept this certificate for the node of the record: its chain by the answer's own anchor, at
     /// an instant or else at its first, then name, pin and lint.
@@ -56,6 +60,30 @@ package struct EnrolmentAnswer: TrustRecord, Equatable {
             throw malformed("the certificate is for \(facts.uri)")
         }
         guard facts.pin == record.linkPin else { throw malformed("the certificate is for another key than the record") }
+        if let published, let fault = published.fault(of: record) { throw malformed(fault) }
+    }
+}
+
+/// A node's `keys.json` and the metadata of its role that vouches for it, as texts.
+package struct SignedKeys: Codable, Sendable, Equatable {
+    package var keys: String
+    package var metadata: String
+
+    /// What is wrong with it as that of a node with this record, or nil.
+    func fault(of record: KeyRecord) -> String? {
+        guard let node = NodeID(record.node), let identity = TUFKey(scheme: .ed25519, publicText: record.identityKey)
+        else { return "its record names no node, or no key" }
+        let role = PublishedKeys.role(of: node)
+        do throws(TUFFault) {
+            let metadata = try TUFTargets(Array(metadata.utf8), role)
+            try TUFRole([identity], threshold: 1).requireSigned(metadata.text, role)
+            let facts = metadata.targets[PublishedKeys.path(of: node)]?.facts
+            if facts == nil || facts?.difference(of: Array(keys.utf8)) != nil {
+                return "its keys are not what it signed"
+            }
+            let keys = try PublishedKeys(Array(keys.utf8), of: node)
+            return keys.linkPin == record.linkPin ? nil : "its keys name another link key than the record"
+        } catch { return error.description }
     }
 }
 

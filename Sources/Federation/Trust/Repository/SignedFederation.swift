@@ -126,7 +126,8 @@ package struct SignedFederation: Sendable {
             let lifted = try Denial.lifted(targets)
             let ids = Set(entries.map(\.id))
             if let gone = known?.denied.first(where: { !ids.contains($0.id) && !lifted.contains($0.id) }) {
-                throw TUFFault(.denyLifts, Denial.role, "entry \(gone.id) of \(gone.node) is gone, and not lifted by targets")
+                throw TUFFault(
+                    .denyLifts, Denial.role, "entry \(gone.id) of \(gone.node) is gone, and not lifted by targets")
             }
             return entries.filter { !lifted.contains($0.id) }
         } catch { throw error.error }
@@ -147,7 +148,9 @@ package struct SignedFederation: Sendable {
         for node in topology.nodes {
             let role = PublishedKeys.role(of: node.id)
             let delegation = targets.delegation(role)
-            if let identity = delegation?.role.keys.values.first, metadata.targets[role] != nil || refused[node.id] != nil {
+            if let identity = delegation?.role.keys.values.first,
+                metadata.targets[role] != nil || refused[node.id] != nil
+            {
                 guard refused[node.id] == nil else { continue }
                 do throws(TUFFault) {
                     guard let bytes = files[PublishedKeys.path(of: node.id)] else {

@@ -113,3 +113,30 @@ extension Optional where Wrapped == Secret {
         }
     }
 }
+
+/// A node's identity key as it lies in `keys/identity.key`: the 64 bytes of libsodium.
+package final class IdentityKey: MetadataSigner {
+    private let secret: Secret
+    package let key: TUFKey
+
+    private init(_ secret: consuming Secret, _ key: TUFKey) {
+        self.secret = secret
+        self.key = key
+    }
+
+    package static func read(_ path: String, publicText: String) throws(FederationError) -> IdentityKey {
+        guard let key = TUFKey(scheme: .ed25519, publicText: publicText) else {
+            throw FederationError(
+                "file-malformed", "the identity key is not 32 bytes in hex", remedy: "enrol the node anew")
+        }
+        return IdentityKey(try Secret.read(path), key)
+    }
+
+    package func sign(_ message: [UInt8]) throws(FederationError) -> [UInt8] {
+        var signature = [UInt8](repeating: 0, count: 64)
+        secret.withBytes {
+            cs_identity_sign(&signature, message, message.count, $0.baseAddress?.assumingMemoryBound(to: UInt8.self))
+        }
+        return signature
+    }
+}
