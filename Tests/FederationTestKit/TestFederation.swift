@@ -7,6 +7,7 @@ package final class TestFederation {
     private var topologyText: (_ ports: [String: UInt16], _ version: Int) -> String
     private var ports: [String: UInt16] = [:]
     package private(set) var running: [String: FederationNode] = [:]
+    private let nodes: [String]
     private let application: () -> any Application
     package let log: EventLog
 
@@ -28,6 +29,7 @@ package final class TestFederation {
         _ nodes: [String], certificatesEndIn seconds: Int64? = nil, application: @escaping () -> any Application
     ) throws {
         folder = try TemporaryFolder()
+        self.nodes = nodes
         log = EventLog()
         self.application = application
         topologyText = { ports, version in
@@ -45,7 +47,7 @@ package final class TestFederation {
                 "tenancies": [], "homes": [], "special": [], "links": [\(links.joined(separator: ",\n"))]}
                 """
         }
-        var pins = Pins(federation: "ekc.test")
+        var answers: [EnrolmentAnswer] = []
         for segment in ["centre", "oszn"] {
             _ = try Authority.create(folder.path + "/ca-" + segment, segment: segment, federation: "ekc.test")
         }
@@ -57,9 +59,13 @@ package final class TestFederation {
             let answer = try Authority(folder.path + "/ca-" + segment)
                 .issue(request, seconds: seconds ?? 30 * 86_400, now: Clocks.wall())
             try place.install(answer)
-            try pins.add(answer)
+            answers.append(answer)
         }
-        for name in nodes { try TrustFile.write(pins, to: NodeFolder(folder.path + "/" + name).pinsFile) }
+        let published = try TestTrust.ceremony().begin(
+            topology(version: 1), answers: answers, centre: place(nodes[0]), now: Clocks.wall())
+        for name in nodes.dropFirst() {
+            _ = try place(name).trust.install(from: published, anchor: nil, now: Clocks.wall())
+        }
     }
 
     package func place(_ name: String) -> NodeFolder { NodeFolder(folder.path + "/" + name) }
@@ -68,7 +74,7 @@ package final class TestFederation {
     /// - Parameter port: what it dials instead of the others' own port: a line of the test's.
     @discardableResult
     package func start(_ name: String, tables: [Table] = [], dialling port: UInt16? = nil) throws -> FederationNode {
-        try writeTopology(name, dialling: port)
+        try setAddresses(name, dialling: port)
         let log = log
         let node = try FederationNode.open(
             place(name), tables: tables,
@@ -80,14 +86,46 @@ package final class TestFederation {
         return node
     }
 
-    /// The file that a node is started with.
-    package func writeTopology(_ name: String, dialling port: UInt16? = nil) throws {
-        let dialled = port.map { port in ports.mapValues { _ in port } } ?? ports
-        try Files.write(Array(topologyText(dialled, 1).utf8), to: place(name).topologyFile)
+    /// Where the centre is found from a node.
+    package func setAddresses(_ name: String, dialling port: UInt16? = nil) throws {
+        var settings = try place(name).settings()
+        settings.addresses = (port ?? ports[nodes[0]]).map { [nodes[0]: ["127.0.0.1:\($0)"]] }
+        try TrustFile.write(settings, to: place(name).settingsFile)
     }
 
-    /// The same topology under another version.
-    package func topology(version: Int) -> [UInt8] { Array(topologyText(ports, version).utf8) }
+    /// The same topology under another version. Ports are nobody's but the nodes' own.
+    package func topology(version: Int) -> [UInt8] { Array(topologyText([:], version).utf8) }
+
+    /// Has holders sign a newer topology, publishes it at the centre, and waits until every node that runs has it in force.
+    package func publish(_ topology: [UInt8]) throws {
+        guard let centre = running[nodes[0]] else { return }
+        let proposal = try TestTrust.ceremony().proposal(
+            topology, after: centre.trust.state, reason: "a test", now: Clocks.wall())
+        let state = try centre.trust.publish(proposal) { _ in }
+        try waitForTopology(state.topology.version)
+    }
+
+    /// The state of a newer topology, published at the centre's folder and told to nobody.
+    package func published(version: Int) throws -> SignedFederation {
+        let centre = place(nodes[0])
+        let loaded = try centre.trust.load()
+        let text = String(decoding: topology(version: version), as: UTF8.self) + "\n"
+        let proposal = try TestTrust.ceremony().proposal(
+            Array(text.utf8), after: loaded.inForce, reason: "a test", now: Clocks.wall())
+        return try Publication.following(
+            loaded.baseline, loaded.inForce, proposal, snapshot: try SigningKey.read(centre.snapshotKey),
+            timestamp: try SigningKey.read(centre.timestampKey), now: Clocks.wall()
+        ).state
+    }
+
+    package func waitForTopology(_ version: UInt64) throws {
+        let isThere = TestFederation.wait(milliseconds: 10_000) {
+            running.values.allSatisfy { $0.topology.version == version }
+        }
+        guard isThere else {
+            throw FederationError("test-failed", "topology \(version) is not everywhere", remedy: "see the log")
+        }
+    }
 
     package func stop(_ name: String) {
         running.removeValue(forKey: name)?.stop()

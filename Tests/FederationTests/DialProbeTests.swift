@@ -20,14 +20,15 @@ struct DialProbeTests {
     }
 
     private func pins() throws -> Pins {
-        try TrustFile.read(Pins.self, federation.place("subject-77").pinsFile, maximum: 1 << 20)
+        try federation.place("subject-77").trust.load().inForce.pins
     }
 
     private func topology(_ change: (String) -> String = { $0 }) throws -> Topology {
-        try federation.writeTopology("subject-77")
-        let file = federation.place("subject-77").topologyFile
-        return try Topology.read(
-            Array(change(String(decoding: try Files.read(file, maximum: 1 << 20), as: UTF8.self)).utf8))
+        try federation.setAddresses("subject-77")
+        let settings = try federation.place("subject-77").settings()
+        let address = settings.addresses?["centre"]?.first ?? "127.0.0.1:0"
+        let text = String(decoding: federation.topology(version: 1), as: UTF8.self)
+        return try Topology.read(Array(change(text.replacing("127.0.0.1:0", with: address)).utf8))
     }
 
     private func dial(_ topology: Topology, _ pins: Pins, as name: String = "subject-77") throws -> [CheckStep] {
@@ -178,7 +179,8 @@ struct DialProbeTests {
         other = try pins()
         let own = try #require(other.nodes.firstIndex { $0.node == "subject-77" })
         other.nodes[own].linkPin = String(repeating: "ab", count: 32)
-        try TrustFile.write(other, to: federation.place("centre").pinsFile)
+        let changed = other
+        try TestTrust.change(federation.place("centre"), pins: { _ in changed })
         try federation.start("centre")
         expect(try dial(try topology(), try pins()), failsAt: "accepted", says: "centre says")
     }
@@ -203,10 +205,10 @@ struct DialProbeTests {
             ["centre", "subject-77"], certificatesEndIn: 2, application: SilentApplication.init)
         try short.start("centre")
         defer { short.stopAll() }
-        try short.writeTopology("subject-77")
-        let topology = try FederationNode.topology(short.place("subject-77").topologyFile)
+        try short.setAddresses("subject-77")
         let place = short.place("subject-77")
-        let pins = try TrustFile.read(Pins.self, place.pinsFile, maximum: 1 << 20)
+        let state = try place.trust.load().inForce
+        let (topology, pins) = (try place.settings().seen(state.topology), state.pins)
         usleep(3_100_000)
         let context = try place.context(try place.settings(), pins: pins)
         let steps = DialProbe(node: node, topology: topology, context: context, milliseconds: 1_000).run(to: centre)

@@ -259,11 +259,15 @@ struct HostilePeerTests {
     func refusedNode() throws {
         let federation = try TestFederation(["centre", "subject-77"], application: Silent.init)
         defer { federation.stopAll() }
-        var pins = try TrustFile.read(Pins.self, federation.place("centre").pinsFile)
-        for index in pins.nodes.indices where pins.nodes[index].node == "subject-77" {
-            pins.nodes[index].linkPin = String(repeating: "0", count: 64)
-        }
-        try TrustFile.write(pins, to: federation.place("centre").pinsFile)
+        try TestTrust.change(
+            federation.place("centre"),
+            pins: { pins in
+                var pins = pins
+                for index in pins.nodes.indices where pins.nodes[index].node == "subject-77" {
+                    pins.nodes[index].linkPin = String(repeating: "0", count: 64)
+                }
+                return pins
+            })
         try federation.start("centre")
         try federation.start("subject-77")
         #expect(

@@ -81,7 +81,7 @@ struct QuarantineTests {
         let subject = try federation.start("subject-77")
         try send([[66]] + Array(repeating: [1], count: 100), from: subject)
         let folder = federation.place("centre").path
-        try federation.writeTopology("centre")
+        try federation.setAddresses("centre")
         for _ in 1...2 {
             await #expect(processExitsWith: .failure) { [folder = folder as String] in
                 _ = setrlimit(__rlimit_resource_t(4), [rlimit(rlim_cur: 0, rlim_max: 0)])
@@ -129,22 +129,20 @@ struct QuarantineTests {
         application.version.change { $0 = 1 }
         let federation = try TestFederation(["centre", "subject-77"]) { application }
         defer { federation.stopAll() }
-        // Its file names the port that was chosen then.
-        try federation.start("centre")
-        federation.stop("centre")
         let centre = try federation.start("centre")
         let subject = try federation.start("subject-77")
-        #expect(try subject.apply(federation.topology(version: 2)) == 0)
+        // Only the subject has heard of it.
+        subject.putInForce(try federation.published(version: 2))
         try send([[1], [77], [88], [1]], from: subject)
         #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 2 }, "\(federation.log.all)")
         #expect(application.hears("held 1 parked"))
         #expect(application.hears("held 2 parked"))
         #expect(try held(centre).count == 2)
         for version in [1, 0] {
-            #expect(throws: FederationError.self) { try centre.apply(federation.topology(version: version)) }
+            #expect(throws: FederationError.self) { try federation.published(version: version) }
         }
         application.version.change { $0 = 2 }
-        #expect(try centre.apply(federation.topology(version: 2)) == 2)
+        centre.putInForce(try federation.published(version: 2))
         #expect(try applied(centre) == 3)
         #expect(application.hears("applied 1"))
         #expect(application.hears("rejected 2 not-wanted"))

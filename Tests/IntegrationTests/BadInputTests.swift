@@ -24,10 +24,9 @@ struct BadInputTests {
              "nodes": [{"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:0"]}],
              "tenancies": [], "homes": [], "special": [], "links": []}
             """
-        try Files.write(Array(topology.utf8), to: place.topologyFile)
         var pins = Pins(federation: "ekc.test")
         try pins.add(answer)
-        try TrustFile.write(pins, to: place.pinsFile)
+        try TestTrust.put(Array(topology.utf8), pins, in: place)
         return place.path
     }
 

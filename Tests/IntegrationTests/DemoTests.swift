@@ -75,7 +75,7 @@ struct DemoTests {
         let kept = try KeptDemo.shared.get()
         let copy = try kept.copy(of: "centre")
         let centre = copy.path + "/centre"
-        for name in ["node.json", "topology.json"] {
+        for name in ["node.json", "trust"] {
             try FileManager.default.copyItem(atPath: kept.place + "/centre/" + name, toPath: centre + "/" + name)
         }
         let (exit, output) = try Binary.run(

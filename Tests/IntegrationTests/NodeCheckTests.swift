@@ -68,22 +68,24 @@ struct NodeCheckTests {
         try expect(["topology"], "wrong-segment")
         try TrustFile.write(settings, to: place.settingsFile)
 
-        let pins = try TrustFile.read(Pins.self, place.pinsFile, maximum: 1 << 20)
+        let pins = try place.trust.load().inForce.pins
         var others = pins
         let own = try #require(others.nodes.firstIndex { $0.node == "cc-fss" })
         others.nodes[own].linkPin = String(repeating: "ab", count: 32)
-        try TrustFile.write(others, to: place.pinsFile)
+        let otherPins = others
+        try TestTrust.change(place, pins: { _ in otherPins })
         try expect(["pin"], "another key")
-        try TrustFile.write(pins, to: place.pinsFile)
+        try TestTrust.change(place, pins: { _ in pins })
 
         chmod(place.path + "/keys", 0o755)
         try expect(["certificate"], "key-folder-open")
         chmod(place.path + "/keys", 0o700)
 
-        let text = try Files.read(place.topologyFile, maximum: 1 << 20)
-        try Files.write(Array(text.dropLast(3)), to: place.topologyFile)
-        try expect(["topology"], "topology-invalid")
-        try Files.write(text, to: place.topologyFile)
+        let timestamp = place.trust.path + "/metadata/timestamp.json"
+        let text = try Files.read(timestamp, maximum: 1 << 20)
+        try Files.write(Array(text.dropLast(3)), to: timestamp)
+        try expect(["topology"], "trust-damaged")
+        try Files.write(text, to: timestamp)
         federation.stop("centre")
         try expect(["tcp centre"], "refused")
         try Files.write(Array("{}".utf8), to: place.settingsFile)

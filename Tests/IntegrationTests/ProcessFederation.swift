@@ -15,6 +15,7 @@ final class ProcessFederation {
     private let binary: String
     private let topology: ((_ port: UInt16) -> String)?
     private var port: UInt16 = 0
+    private var pins = Pins(federation: "ekc.test")
 
     /// - Parameter topology: the file's text, given the centre's port, at first 0; nil: links and nothing else.
     init(
@@ -25,7 +26,6 @@ final class ProcessFederation {
         self.leaves = leaves
         self.topology = topology
         folder = try TemporaryFolder()
-        var pins = Pins(federation: "ekc.test")
         let authorities = [
             "centre": try authority("centre"), "oszn": try authority("oszn"),
         ]
@@ -37,7 +37,6 @@ final class ProcessFederation {
             try place(name).install(answer)
             try pins.add(answer)
         }
-        for name in ["centre"] + leaves { try TrustFile.write(pins, to: place(name).pinsFile) }
     }
 
     private func authority(_ segment: String) throws -> Authority {
@@ -50,7 +49,7 @@ final class ProcessFederation {
 
     /// - Parameter binary: of which release.
     func start(_ name: String, under tracer: [String] = [], binary: String? = nil) throws {
-        try Files.write(Array((topology?(port) ?? bare).utf8), to: place(name).topologyFile)
+        try TestTrust.put(Array((topology?(port) ?? bare).utf8), pins, in: place(name))
         let (pid, line) = try spawn(tracer + [binary ?? self.binary, "node", "run", place(name).path, "--with-parent"])
         pids[name] = pid
         try #require(!line.isEmpty, "\(name) has ended before it was ready: \(log.suffix(2000))")

@@ -13,13 +13,13 @@ final class RealFederation {
     private static let segments = ["centre": "centre", "cc-fss": "fss"]
 
     let folder: TemporaryFolder
+    private var pins = Pins(federation: "ekc.test")
     private var running: [String: Binary.Running] = [:]
     private(set) var ready: [String: NodeService.Ready] = [:]
 
     /// Keys, certificates, pins and topology; nothing runs yet.
     init() throws {
         folder = try TemporaryFolder()
-        var pins = Pins(federation: "ekc.test")
         for segment in ["centre", "oszn", "fss"] {
             _ = try Authority.create(folder.path + "/ca-" + segment, segment: segment, federation: "ekc.test")
         }
@@ -31,7 +31,6 @@ final class RealFederation {
             try place(name).install(answer)
             try pins.add(answer)
         }
-        for name in RealFederation.names { try TrustFile.write(pins, to: place(name).pinsFile) }
     }
 
     deinit { for name in running.keys { kill(name) } }
@@ -109,6 +108,6 @@ final class RealFederation {
              "links": [{"dials": "subject-77", "listens": "centre"}, {"dials": "cc-fss", "listens": "centre"},
                        {"dials": "subject-78", "listens": "subject-77"}]}
             """
-        try Files.write(Array(text.utf8), to: place(name).topologyFile)
+        try TestTrust.put(Array(text.utf8), pins, in: place(name))
     }
 }

@@ -132,8 +132,7 @@ struct SupportBundleTests {
             .exit == 0)
         for name in ["centre", "subject-77"] {
             let place = federation.place(name)
-            let topology = try Files.read(place.topologyFile, maximum: 1 << 20)
-            try Files.write(Array("// комментарий-канарейка\n".utf8) + topology, to: place.topologyFile)
+            try TestTrust.change(place, topology: { Array("// комментарий-канарейка\n".utf8) + $0 })
             let log = try Files.read(place.path + "/log", maximum: 1 << 20)
             let planted = """
                 {"at":"2026-11-25T10:00:00.000Z","event":"link-lost","peer":"Образцова","detail":"слово-соседа"}

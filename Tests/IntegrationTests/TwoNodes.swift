@@ -17,6 +17,7 @@ final class TwoNodes {
     private var port: UInt16 = 0
 
     private let change: (String) -> String
+    private let pins: Pins
 
     /// - Parameter change: of the topology's text.
     init(change: @escaping (String) -> String = { $0 }) throws {
@@ -27,11 +28,12 @@ final class TwoNodes {
             let authority = try Authority.create(
                 folder.path + "/ca-\(segment)", segment: segment, federation: "ekc.test")
             let settings = NodeSettings(node: name, segment: segment, federation: "ekc.test", anyPorts: true)
-            let answer = try authority.issue(try place(name).create(settings), now: Clocks.wall())
-            try place(name).install(answer)
+            let place = NodeFolder(folder.path + "/" + name)
+            let answer = try authority.issue(try place.create(settings), now: Clocks.wall())
+            try place.install(answer)
             try pins.add(answer)
         }
-        for name in ["centre", "subject-77"] { try TrustFile.write(pins, to: place(name).pinsFile) }
+        self.pins = pins
         try start("centre")
         try start("subject-77")
     }
@@ -41,7 +43,8 @@ final class TwoNodes {
     func start(_ name: String) throws {
         let file = ArchitecturePaths.root + "/topology/two-nodes.json"
         let text = String(decoding: try Files.read(file, maximum: 1 << 20), as: UTF8.self)
-        try Files.write(Array(change(text).replacing(":7410", with: ":\(port)").utf8), to: place(name).topologyFile)
+        try TestTrust.put(
+            Array(change(text).replacing(":7410", with: ":\(port)").utf8), pins, in: place(name))
         let node = try RunningNode(place(name))
         running[name] = node
         if let link = node.ready.link { port = link }

@@ -75,6 +75,11 @@ package struct Exchange: Sendable {
     /// Bytes of a session that wait for the store: while there are too many, no more are read.
     package func waiting(_ number: SessionNumber) -> Int { sessions[number]?.pendingBytes ?? 0 }
 
+    /// Whether the peer of a session that runs knows frames of signed metadata.
+    package func speaksOfMetadata(_ number: SessionNumber) -> Bool {
+        isRunning(number) && sessions[number]?.version ?? 1 >= Hello.metadataVersion
+    }
+
     /// True once the peer's hello has been accepted.
     package func isRunning(_ number: SessionNumber) -> Bool { sessions[number]?.phase == .running }
 
@@ -330,7 +335,9 @@ package struct Exchange: Sendable {
                     .note(code: "peer-said", peer: session.peer, detail: code),
                     .close(number, code: "peer-closed", detail: code),
                 ]
-            case .entry, .cursor: throw FrameFault("frame-unknown-kind")
+            // Those of metadata are the shell's too.
+            case .metadata where session.version >= Hello.metadataVersion: return []
+            case .entry, .cursor, .metadata: throw FrameFault("frame-unknown-kind")
             }
         } catch {
             return violated(number, error)

@@ -120,7 +120,7 @@ extension LinkLoop {
         let reading = reading
         do throws(FrameFault) {
             while !connection.isClosed, !connection.isPaused, let message = try connection.assembler.next() {
-                if answered(message, connection) { continue }
+                if answered(message, connection) || heardMetadata(message, connection) { continue }
                 act(exchange.arrived(message, in: number, reading: reading, random: Random.id128))
                 if !connection.isUp, exchange.isRunning(number) { isUp(connection) }
                 if exchange.waiting(number) > LinkLoop.mostWaiting { pause(connection) }
@@ -156,6 +156,7 @@ extension LinkLoop {
         ping(connection)
         if let dialled = connection.dialled { dialSucceeded(dialled) }
         if let peer = connection.peer { markUp(peer) }
+        if let peer = connection.peer, exchange.speaksOfMetadata(connection.number ?? 0) { metadata?.up(peer) }
         tell(
             Event(code: "link-up", peer: connection.peer, detail: connection.dialled == nil ? "accepted" : "dialled"))
     }

@@ -9,7 +9,9 @@ extension LinkLoop {
         for peer in dials where dialling[peer] == nil { dialling[peer] = Dialling() }
         for connection in Array(connections.values) {
             guard let peer = connection.peer ?? connection.dialled else { continue }
-            if !topology.areLinked(configuration.node, peer) {
+            if context.rule.isDenied(peer) {
+                hangUp(connection, code: "denied", detail: "a security administrator has taken \(peer) out")
+            } else if !topology.areLinked(configuration.node, peer) {
                 hangUp(connection, code: "not-linked", detail: "the new topology names no link with \(peer)")
             } else if topology.node(peer)?.state != .live {
                 hangUp(connection, code: "node-not-live", detail: "\(peer) is not live in the new topology")
@@ -22,5 +24,45 @@ extension LinkLoop {
             Event(
                 code: "topology-applied", peer: nil,
                 detail: "version \(topology.version), before it \(old.topology.version)"))
+    }
+
+    // MARK: Signed metadata
+
+    /// Who keeps the signed metadata hears of neighbours from now on, and of those that are there.
+    package func follow(metadata keeper: TrustKeeper) {
+        post(
+            .perform { loop in
+                loop.metadata = keeper
+                for connection in loop.connections.values {
+                    guard let peer = connection.peer, loop.exchange.speaksOfMetadata(connection.number ?? 0) else {
+                        continue
+                    }
+                    keeper.up(peer)
+                }
+            })
+    }
+
+    /// What is to be said to a neighbour of signed metadata; to one that is not there it is not said.
+    package func say(_ message: [UInt8], to peer: NodeID) {
+        post(
+            .perform { loop in
+                guard
+                    let connection = loop.connections.values.first(where: {
+                        $0.peer == peer && loop.exchange.speaksOfMetadata($0.number ?? 0)
+                    })
+                else { return }
+                var bytes: [UInt8] = []
+                Frame.append(.metadata, message[...], to: &bytes)
+                loop.send(connection, bytes)
+            })
+    }
+
+    /// - Returns: false when it is not of signed metadata, or too early.
+    func heardMetadata(_ message: FramedMessage, _ connection: Connection) -> Bool {
+        guard message.kind == .metadata, let peer = connection.peer,
+            exchange.speaksOfMetadata(connection.number ?? 0)
+        else { return false }
+        metadata?.arrived(peer, message.bytes)
+        return true
     }
 }

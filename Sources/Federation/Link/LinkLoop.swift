@@ -81,6 +81,8 @@ package final class LinkLoop: @unchecked Sendable {
     var newcomers = WaitingRoom(seats: maximumHandshakes)
     var told = LogBudget()
     let soundPacks: SoundPacks
+    /// Who keeps the signed metadata.
+    var metadata: TrustKeeper?
     /// Why nothing is carried any more: what the store holds is not to be believed.
     var halted: String?
     var followers: [@Sendable (borrowing Exchange) -> Bool] = []

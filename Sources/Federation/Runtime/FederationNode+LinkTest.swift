@@ -46,9 +46,8 @@ extension FederationNode {
                     remedy: "one of the two stores is behind: ekc node status at both")
             ]
         case .greeting, .dark, nil:
-            let pins = try TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20)
             test.steps = DialProbe(
-                node: id, topology: topology, context: try folder.context(settings, pins: pins)
+                node: id, topology: topology, context: try folder.context(settings, trust.state)
             ).run(to: peer)
         }
         return test

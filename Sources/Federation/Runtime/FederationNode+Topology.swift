@@ -1,45 +1,48 @@
 /// A newer topology, while the node runs.
 extension FederationNode {
-    /// Puts a newer topology in force: it is checked, kept in the node's folder, and links that it does not touch go on.
-    /// What waited for it here is applied or refused before this returns. It blocks.
-    /// - Parameter objection: what the application has against it: it throws.
-    /// - Throws: `topology-invalid`, `topology-not-newer`, `node-has-mail`, `not-pinned`, `restart-needed`, and what `open`
-    ///   would say of it.
-    /// - Returns: how many parked envelopes have been decided.
-    package func apply(_ bytes: [UInt8], objection: (Topology) throws -> Void = { _ in }) throws -> Int {
-        // One at a time: what is in force, what is in the file and what was answered are the same.
-        try applying.change { _ in try putInForce(bytes, objection: objection) }
-        return try releaseParked()
+    /// Puts a newer state of the signed metadata in force. Links that it does not touch go on; what waited for it here is
+    /// applied or refused. It blocks. Nothing here can object: what it would leave with nobody, the centre has asked before it
+    /// was published, and it is said in the log.
+    func putInForce(_ state: SignedFederation) {
+        let next = settings.seen(state.topology)
+        let current = topology
+        do {
+            let context = try folder.context(settings, state)
+            if let why = restart(from: current, to: next) {
+                log(LinkLoop.Event(code: "restart-needed", peer: nil, detail: why))
+                // Who may talk does not wait for it.
+                return links.topologyChanged(current, context)
+            }
+            for (room, count) in try mailForNobody(under: next) {
+                log(
+                    LinkLoop.Event(
+                        code: "mail-for-nobody", peer: room.destination,
+                        detail: "\(count) envelopes wait (\(room.lane)), and the topology has no way to it"))
+            }
+            inForce.replace(with: next)
+            links.topologyChanged(next, context)
+            _ = try releaseParked()
+        } catch let error as FederationError {
+            log(
+                LinkLoop.Event(
+                    code: error.code, peer: nil, detail: "the newer topology is not in force: \(error.detail)"))
+        } catch { log(LinkLoop.Event(code: "store-failed", peer: nil, detail: "\(error)")) }
     }
 
-    private func putInForce(_ bytes: [UInt8], objection: (Topology) throws -> Void) throws {
-        let next = try FederationNode.topology(bytes, from: "the new topology")
-        let current = inForce.current
-        guard next.version > current.version else {
-            throw FederationError(
-                "topology-not-newer", "it has version \(next.version), version \(current.version) is in force",
-                remedy: "raise version in the file, or leave things as they are")
+    /// What only a start can take over: the centre, and where this node is dialled.
+    private func restart(from current: Topology, to next: Topology) -> String? {
+        do throws(FederationError) { try FederationNode.require(id, settings, in: next) } catch {
+            return "\(error.code): \(error.detail)"
         }
-        try FederationNode.require(id, settings, in: next)
-        guard next.centre == current.centre, next.node(id)?.addresses == current.node(id)?.addresses,
+        guard next.centre == current.centre else { return "the centre is another" }
+        guard next.node(id)?.addresses == current.node(id)?.addresses,
             next.listens(id).isEmpty == current.listens(id).isEmpty
-        else {
-            throw FederationError(
-                "restart-needed", "it changes the centre, or the address at which this node is dialled",
-                remedy: "put the file in place as \(settings.topology ?? folder.topologyFile) and start the node again")
-        }
-        try requireNoMail(under: next)
-        try objection(next)
-        let pins = try TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20)
-        try FederationNode.requirePins(of: next, pins)
-        let context = try folder.context(settings, pins: pins)
-        try Files.write(bytes, to: settings.topology ?? folder.topologyFile)
-        inForce.replace(with: next)
-        links.topologyChanged(next, context)
+        else { return "the address at which this node is dialled is another" }
+        return nil
     }
 
-    /// What waits here for another node still has a way to it.
-    private func requireNoMail(under next: Topology) throws {
+    /// What has to be settled before a topology is published: nothing waits here for a node to which it has no way.
+    package func requireNoMail(under next: Topology) throws {
         guard let (room, count) = try mailForNobody(under: next).first else { return }
         let destination = room.destination
         throw FederationError(

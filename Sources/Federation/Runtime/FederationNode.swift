@@ -10,13 +10,15 @@ package final class FederationNode: Sendable {
     package let store: Store
     package let outbox: Outbox
     package let links: LinkLoop
+    package let trust: TrustKeeper
+    let log: @Sendable (LinkLoop.Event) -> Void
     /// Held while a topology is put in force.
     let applying = Monitor(())
 
     private init(
         id: NodeID, folder: NodeFolder, settings: NodeSettings, inForce: TopologyInForce, inbox: Inbox, tables: [Table],
-        store: Store,
-        outbox: Outbox, links: LinkLoop
+        store: Store, outbox: Outbox, links: LinkLoop, trust: TrustKeeper,
+        log: @escaping @Sendable (LinkLoop.Event) -> Void
     ) {
         self.id = id
         self.folder = folder
@@ -27,12 +29,14 @@ package final class FederationNode: Sendable {
         self.store = store
         self.outbox = outbox
         self.links = links
+        self.trust = trust
+        self.log = log
     }
 
     /// The topology that is in force now.
     package var topology: Topology { inForce.current }
 
-    /// Opens a node's folder: settings, topology and pins are read and checked, the store is taken, the link address is
+    /// Opens a node's folder: settings and signed metadata are read and checked, the store is taken, the link address is
     /// bound. Links begin with `start`.
     /// - Parameters:
     ///   - tables: the domain's.
@@ -46,11 +50,11 @@ package final class FederationNode: Sendable {
             throw FederationError(
                 "bad-node-name", "node.json names \"\(settings.node)\"", remedy: "use a name of [a-z0-9-]{1,32}")
         }
-        let topology = try topology(settings.topology ?? folder.topologyFile)
+        let signed = try folder.trust.load()
+        let topology = settings.seen(signed.inForce.topology)
         try require(id, settings, in: topology)
-        let pins = try TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20)
-        try requirePins(of: topology, pins)
-        let context = try folder.context(settings, pins: pins)
+        let context = try folder.context(settings, signed.inForce)
+        let trust = try TrustKeeper(folder.trust, signed, online: folder.onlineKeys)
         let links = LateLinks()
         try requireStore(of: folder)
         let store = try Store.open(
@@ -76,7 +80,7 @@ package final class FederationNode: Sendable {
             links.set(loop)
             let node = FederationNode(
                 id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, tables: tables,
-                store: store, outbox: outbox, links: loop)
+                store: store, outbox: outbox, links: loop, trust: trust, log: log)
             // A file that was put in place by hand was held against nothing.
             for (room, count) in store.health.damage == nil ? try node.mailForNobody(under: topology) : [] {
                 log(
@@ -100,10 +104,18 @@ package final class FederationNode: Sendable {
             remedy: "mount its disk, or put a backup back; to begin with nothing, remove \(folder.attemptsFile)")
     }
 
-    package func start() { links.start() }
+    package func start() {
+        links.start()
+        trust.start(
+            TrustKeeper.Outside(
+                send: { [links] peer, bytes in links.say(bytes, to: peer) },
+                apply: { [unowned self] state in putInForce(state) }, log: log))
+        links.follow(metadata: trust)
+    }
 
     /// Says good-bye to peers, then commits what waits. Nothing accepted is left behind in memory.
     package func stop() {
+        trust.stop()
         links.stop()
         store.close()
     }
@@ -137,16 +149,6 @@ package final class FederationNode: Sendable {
         guard entry.state == .live else {
             throw FederationError(
                 "node-not-live", "node \(id) is \(entry.state.rawValue) in the topology", remedy: "make it live first")
-        }
-    }
-
-    static func requirePins(of topology: Topology, _ pins: Pins) throws(FederationError) {
-        let pinned = Set(pins.nodes.map(\.node))
-        let missing = topology.nodes.filter { $0.state == .live && !pinned.contains($0.id.text) }.map(\.id.text)
-        guard missing.isEmpty else {
-            throw FederationError(
-                "not-pinned", "live nodes without a pin: \(missing.joined(separator: ", "))",
-                remedy: "ekc topology pin TOPOLOGY with the answers their authorities gave")
         }
     }
 

@@ -76,7 +76,7 @@ package struct Topology: Sendable {
     package internal(set) var special: [Special]
     package internal(set) var links: [Link]
 
-    private let byID: [NodeID: Node]
+    private var byID: [NodeID: Node]
     private let tenancyByID: [String: Tenancy]
     /// For each destination, the next hop from every node that has a way to it.
     private let nextHops: [NodeID: [NodeID: NodeID]]
@@ -94,6 +94,17 @@ package struct Topology: Sendable {
         byID = Dictionary(nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         tenancyByID = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         nextHops = Topology.ways(nodes.map(\.id), links)
+    }
+
+    /// The same with other addresses of some nodes.
+    func reached(at addresses: [NodeID: [Address]]) -> Topology {
+        var topology = self
+        for index in nodes.indices {
+            guard let own = addresses[nodes[index].id] else { continue }
+            topology.nodes[index].addresses = own
+            topology.byID[nodes[index].id]?.addresses = own
+        }
+        return topology
     }
 
     package func node(_ id: NodeID) -> Node? { byID[id] }

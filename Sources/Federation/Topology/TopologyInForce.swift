@@ -6,5 +6,10 @@ package final class TopologyInForce: Sendable {
 
     package var current: Topology { state.changeQuietly { $0 } }
 
-    func replace(with topology: Topology) { state.changeQuietly { $0 = topology } }
+    func replace(with topology: Topology) { state.change { $0 = topology } }
+
+    /// Waits until another version is in force, or the time is over.
+    package func wait(milliseconds: Int, whileVersion version: UInt64) {
+        _ = state.wait(milliseconds: milliseconds, until: { $0.version != version }, then: { _ in })
+    }
 }

@@ -78,8 +78,11 @@ package struct AcceptanceRule: Sendable {
     package let node: NodeID
     /// Pins by node, and the segment of each.
     private let known: [NodeID: KeyRecord]
+    private let denied: Set<NodeID>
 
-    package init(federation: String, node: NodeID, pins: Pins) {
+    /// - Parameter denied: who is out, whatever else is known of it.
+    package init(federation: String, node: NodeID, pins: Pins, denied: Set<NodeID> = []) {
+        self.denied = denied
         self.federation = federation
         self.node = node
         var known: [NodeID: KeyRecord] = [:]
@@ -89,6 +92,8 @@ package struct AcceptanceRule: Sendable {
 
     /// What is pinned of a node.
     package func record(of node: NodeID) -> KeyRecord? { known[node] }
+
+    package func isDenied(_ node: NodeID) -> Bool { denied.contains(node) }
 
     /// The peer, or the stable code of the first thing that is wrong.
     /// - Parameters:
@@ -104,6 +109,7 @@ package struct AcceptanceRule: Sendable {
         guard let peer = NodeID(String(facts.uri.reversed().prefix { $0 != "/" }.reversed())) else {
             return refuse("wrong-segment")
         }
+        if denied.contains(peer) { return refuse("denied") }
         guard let record = known[peer] else { return refuse("not-pinned") }
         guard facts.uri == "spiffe://\(record.segment).\(federation)/node/\(peer)" else {
             return refuse("wrong-segment")

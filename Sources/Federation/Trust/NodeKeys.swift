@@ -21,8 +21,9 @@ package struct NodeSettings: TrustRecord, Equatable {
     package var publicPort: UInt16?
     /// Port on loopback of `/metrics`; absent: 7413, 0: any that is free.
     package var metricsPort: UInt16?
-    /// The topology, when it is not `topology.json` in the node's folder.
-    package var topology: String?
+    /// Addresses as they are from here, by node, where they are not those of the topology: ViPNet gives virtual ones that
+    /// differ from machine to machine. Its own: where it listens.
+    package var addresses: [String: [String]]?
 
     package init(node: String, segment: String, federation: String, anyPorts: Bool = false) {
         self.node = node
@@ -37,6 +38,25 @@ package struct NodeSettings: TrustRecord, Equatable {
 }
 
 extension NodeSettings {
+    package var fault: String? {
+        for (node, texts) in addresses ?? [:] {
+            if NodeID(node) == nil { return "addresses: \"\(node)\" is no node name" }
+            if let bad = texts.first(where: { Topology.Address($0) == nil }) {
+                return "addresses: \"\(bad)\" of \(node) is no host:port"
+            }
+        }
+        return nil
+    }
+
+    /// The topology as it is from here.
+    package func seen(_ topology: Topology) -> Topology {
+        var own: [NodeID: [Topology.Address]] = [:]
+        for (node, texts) in addresses ?? [:] {
+            if let node = NodeID(node) { own[node] = texts.compactMap { Topology.Address($0) } }
+        }
+        return own.isEmpty ? topology : topology.reached(at: own)
+    }
+
     package var limits: StoreLimits {
         var limits = StoreLimits()
         limits.quota = quotaBytes ?? limits.quota
@@ -48,7 +68,7 @@ extension NodeSettings {
     }
 }
 
-/// A node's folder: `node.json keys/ (0700: identity.key link.key link.crt) topology.json pins.json store/ admin.sock
+/// A node's folder: `node.json keys/ (0700: identity.key link.key link.crt) trust/ store/ admin.sock
 /// request.json`. Keys are born here and never leave.
 package struct NodeFolder: Sendable {
     package let path: String
@@ -57,11 +77,17 @@ package struct NodeFolder: Sendable {
 
     package var settingsFile: String { path + "/node.json" }
     package var requestFile: String { path + "/request.json" }
-    package var topologyFile: String { path + "/topology.json" }
-    package var pinsFile: String { path + "/pins.json" }
     /// The signed topology, and all that is signed with it.
     package var trust: TrustFolder { TrustFolder(path + "/trust") }
-    /// The online keys of the centre.
+    /// The keys of the online roles; nil anywhere but at the centre.
+    var onlineKeys: TrustKeeper.Online? {
+        guard Files.exists(timestampKey) else { return nil }
+        return TrustKeeper.Online(
+            snapshot: { [snapshotKey] () throws(FederationError) in try SigningKey.read(snapshotKey) },
+            timestamp: { [timestampKey] () throws(FederationError) in try SigningKey.read(timestampKey) })
+    }
+
+    /// Of the online roles, in the clear: they can delay, not admit.
     package var snapshotKey: String { keys + "/snapshot.key" }
     package var timestampKey: String { keys + "/timestamp.key" }
     package var storeFolder: String { path + "/store" }
@@ -169,8 +195,16 @@ package struct NodeFolder: Sendable {
         try Files.write(Array(answer.certificate.utf8), to: linkCertificate)
     }
 
-    /// What TLS needs, with the authorities and pins beside the topology.
-    package func context(_ settings: NodeSettings, pins: Pins) throws(FederationError) -> TLSContext {
+    /// What TLS needs, with the authorities and pins of the signed metadata.
+    package func context(
+        _ settings: NodeSettings, _ state: SignedFederation
+    ) throws(FederationError) -> TLSContext {
+        try context(settings, pins: state.pins, denied: Set(state.denied.map(\.node)))
+    }
+
+    package func context(
+        _ settings: NodeSettings, pins: Pins, denied: Set<NodeID> = []
+    ) throws(FederationError) -> TLSContext {
         guard let node = NodeID(settings.node) else {
             throw FederationError("bad-node-name", "node.json names \(settings.node)", remedy: "use [a-z0-9-]{1,32}")
         }
@@ -182,7 +216,7 @@ package struct NodeFolder: Sendable {
         try Files.requirePrivate(keys)
         let certificate = String(decoding: try Files.read(linkCertificate, maximum: 64 * 1024), as: UTF8.self)
         let key = try Secret.read(linkKey)
-        let rule = AcceptanceRule(federation: settings.federation, node: node, pins: pins)
+        let rule = AcceptanceRule(federation: settings.federation, node: node, pins: pins, denied: denied)
         return try TLSContext(certificate: certificate, key: key, pins: pins, rule: rule)
     }
 

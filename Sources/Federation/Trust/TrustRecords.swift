@@ -215,12 +215,16 @@ package enum TrustFile {
     }
 
     package static func write(_ record: some TrustRecord, to path: String) throws(FederationError) {
+        try Files.write(try encode(record), to: path)
+    }
+
+    package static func encode(_ record: some TrustRecord) throws(FederationError) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(record) else {
-            throw FederationError("file-unwritable", "\(path) cannot be encoded", remedy: "report this as a fault")
+            throw FederationError("file-unwritable", "a record cannot be encoded", remedy: "report this as a fault")
         }
-        try Files.write(Array(data) + [0x0A], to: path)
+        return Array(data) + [0x0A]
     }
 }
 

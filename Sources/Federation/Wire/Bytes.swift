@@ -107,6 +107,9 @@ package struct ByteReader {
         return bytes[place..<place + count]
     }
 
+    /// What is left.
+    package mutating func rest() throws(WireError) -> ArraySlice<UInt8> { try take(remaining) }
+
     package mutating func shortText() throws(WireError) -> String {
         let begin = offset
         let count = Int(try number(UInt8.self))

@@ -21,6 +21,8 @@ package enum FrameKind: UInt8, Sendable, Hashable {
     case cursor = 13
     /// How a node is, on its way to the centre. Only to who speaks version 2.
     case report = 14
+    /// Signed metadata between neighbours. Only to who speaks version 2.
+    case metadata = 15
 }
 
 package enum FrameFlags {

@@ -25,10 +25,12 @@ package struct Hello: Sendable, Hashable {
         package var to: Incarnation?
     }
 
-    /// 2: receipts carry a tally, nodes report how they are.
+    /// 2: receipts carry a tally, nodes report how they are, signed metadata goes from neighbour to neighbour.
     package static let protocolVersion: UInt16 = 2
     /// From here on a peer knows frames of kind `report`.
     package static let reportsVersion: UInt16 = 2
+    /// And of kind `metadata`.
+    package static let metadataVersion: UInt16 = 2
     package static let lowestVersion: UInt16 = 1
 
     package var lowest = Hello.lowestVersion

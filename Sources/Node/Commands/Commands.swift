@@ -72,17 +72,6 @@ enum Commands {
             operands: [Operand(name: "FILE", help: "the topology")],
             options: [Option(name: "on", value: "DATE", help: "as of that day; today unless told"), CommandSpec.json]),
         CommandSpec(
-            path: ["topology", "apply"], summary: "put a newer topology in force at a running node",
-            operands: [directory, Operand(name: "FILE", help: "the topology; its version must be higher")],
-            options: [CommandSpec.json]),
-        CommandSpec(
-            path: ["topology", "pin"], summary: "collect anchors and keys from authorities' answers into pins.json",
-            operands: [
-                Operand(name: "FILE", help: "the topology; pins.json is written beside it"),
-                Operand(name: "ANSWER", help: "what authorities answered", isRepeated: true),
-            ],
-            options: [CommandSpec.json]),
-        CommandSpec(
             path: ["link", "list"], summary: "say how the link to each neighbour is, since when, and why",
             operands: [directory], options: [CommandSpec.json]),
         CommandSpec(
@@ -304,8 +293,6 @@ enum Commands {
         case ["node", "status"]: return try NodeCommands.status(command)
         case ["topology", "check"]: return try TopologyCommands.check(command)
         case ["topology", "routes"]: return try TopologyCommands.routes(command)
-        case ["topology", "apply"]: return try TopologyCommands.apply(command)
-        case ["topology", "pin"]: return try KeyCommands.pin(command)
         case ["link", "probe"]: return try NodeCommands.probe(command)
         case ["operator", "add"]: return try AccountCommands.addOperator(command)
         case ["operator", "list"]: return try AccountCommands.listOperators(command)

@@ -24,7 +24,9 @@ final class DeskClock: Sendable {
         Threads.start("desk-clock") { [self] in
             var looked: Looked?
             var turns = 0
-            while stopping.wait(milliseconds: 1_000, until: { $0 }, then: { _ in true }) == nil {
+            while true {
+                node.inForce.wait(milliseconds: 1_000, whileVersion: looked?.version ?? node.topology.version)
+                if stopping.changeQuietly({ $0 }) { return }
                 guard node.store.health.damage == nil else { continue }
                 do {
                     let now = Looked(

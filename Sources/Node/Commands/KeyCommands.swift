@@ -34,7 +34,7 @@ enum KeyCommands {
         if command.flags.contains("new-incarnation") { return try newIncarnation(command, folder) }
         if let file = command.values["answer"] {
             try folder.install(try TrustFile.read(EnrolmentAnswer.self, file))
-            let done = Done(wrote: folder.path, next: "ekc topology pin \(folder.topologyFile) ANSWER…")
+            let done = Done(wrote: folder.path, next: "ekc node trust \(folder.path) TREE")
             Output.print(command, done, "certificate installed in \(folder.path)\nnext: \(done.next)")
             return 0
         }
@@ -79,23 +79,6 @@ enum KeyCommands {
             command, opened,
             "\(node) goes on as incarnation \(opened.incarnation); \(opened.reminted) messages were accepted anew\n"
                 + "next: ekc node run \(folder.path)")
-        return 0
-    }
-
-    static func pin(_ command: ParsedCommand) throws -> Int32 {
-        let file = command.operands[0]
-        let topology = try FederationNode.topology(file)
-        let slash = file.lastIndex(of: "/")
-        let place = (slash.map { String(file[...$0]) } ?? "") + "pins.json"
-        var pins =
-            Files.exists(place)
-            ? try TrustFile.read(Pins.self, place, maximum: 8 << 20) : Pins(federation: topology.federation)
-        for answer in command.operands.dropFirst() {
-            try pins.add(try TrustFile.read(EnrolmentAnswer.self, answer))
-        }
-        try TrustFile.write(pins, to: place)
-        let done = Done(wrote: place, next: "ekc node run DIR")
-        Output.print(command, done, "\(pins.nodes.count) nodes and \(pins.anchors.count) anchors in \(place)")
         return 0
     }
 }

@@ -37,22 +37,6 @@ enum TopologyCommands {
         }
     }
 
-    /// Puts a newer topology in force at a running node.
-    static func apply(_ command: ParsedCommand) throws -> Int32 {
-        let file = command.operands[1]
-        _ = try FederationNode.topology(file)
-        let text = String(decoding: try Files.read(file, maximum: 16 << 20), as: UTF8.self)
-        let done = try NodeCommands.client(command.operands[0])
-            .exchange(
-                AdminAPI.TopologyApplied.self, "POST", "/api/v1/topology",
-                body: Output.encode(AdminAPI.NewTopology(text: text)))
-        Output.print(
-            command, done,
-            "topology \(done.version) is in force"
-                + (done.released > 0 ? "; messages that waited for it: \(done.released)" : ""))
-        return 0
-    }
-
     private struct Routes: Encodable {
         var routes: [Row]
     }

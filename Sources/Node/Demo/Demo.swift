@@ -110,18 +110,18 @@ struct Demo {
         let begun = Clocks.monotonicMicroseconds()
         progress("an authority for each segment, \(nodes.count) nodes with keys of their own")
         try enrol()
-        try writeTopology("centre", port: 0)
+        if options.previous != nil { try setAddress("centre", port: 0) }
         try start("centre")
         guard let port = node("centre").ready?.link else {
             throw FederationError("demo-node-failed", "the centre has no link port", remedy: "look at its log")
         }
-        try writeTopology("centre", port: port)
+        try setAddress("centre", port: port)
         let relay = try DemoRelay(to: port)
         self.relay = relay
         var ports = nodes.mapValues { _ in port }
         for name in scheme.behindTheLine { ports[name] = relay.port }
         for (name, port) in ports.sorted(by: { $0.key < $1.key }) where name != "centre" {
-            try writeTopology(name, port: port)
+            try setAddress(name, port: port)
             try start(name)
         }
         if options.previous == nil { try wait("links") { try links() == nodes.count - 1 } }
@@ -131,7 +131,7 @@ struct Demo {
         if let previous = options.previous {
             try change(from: previous)
         } else if options.load == nil {
-            try breakThings(relay, ports)
+            try breakThings(relay)
         }
         try allAccepted()
         progress("everything drains")
@@ -225,22 +225,19 @@ struct Demo {
         robots.desk(DemoDesks.name(tenancy), at: tenancy.node.text, DemoDesks.second)
     }
 
-    /// The newer topology is put in force at every node, one after the other, while appeals of the pair are under way.
-    private mutating func moveHome(_ ports: [String: UInt16]) throws {
+    /// A newer topology is published while appeals of the pair are under way, some of them at nodes that hear of it later.
+    private mutating func moveHome() throws -> UInt64 {
         let day = String(Clocks.wall().rfc3339.prefix(10))
-        progress("the home of PFR 50 moves from subject-77 to subject-50: a newer topology at every node")
-        for (name, port) in ports.sorted(by: { $0.key < $1.key }) {
-            let text = String(decoding: scheme.file(port: port, movedOn: day), as: UTF8.self)
-            _ = try NodeCommands.client(node(name).folder.path)
-                .exchange(
-                    AdminAPI.TopologyApplied.self, "POST", "/api/v1/topology",
-                    body: Output.encode(AdminAPI.NewTopology(text: text)))
-        }
+        progress("the home of PFR 50 moves from subject-77 to subject-50: a newer topology, signed by two of three")
+        let published = try publishTopology(
+            scheme.file(port: 0, movedOn: day), reason: "PFR 50 has a branch of its own")
         record.movedOn = day
+        try wait("the newer topology") { try topologyVersion(at: "subject-50") == published.topology }
         for tenancy in try tenancies() where tenancy.id == DemoScheme.newHome { try openDesk(of: tenancy) }
+        return published.topology
     }
 
-    private mutating func breakThings(_ relay: DemoRelay, _ ports: [String: UInt16]) throws {
+    private mutating func breakThings(_ relay: DemoRelay) throws {
         let accepted = { [robots] in robots.state.changeQuietly { $0.accepted } }
         // So many envelopes must be under way when a node is killed.
         let target = UInt64(min(100, max(1, options.appeals / 50)))
@@ -252,8 +249,12 @@ struct Demo {
         try waitForKept("centre", target * 3)
         try kill("centre")
         try start("centre")
-        try moveHome(ports)
+        let published = try moveHome()
+        // The people of the old home begin when it knows that it is the old one.
+        robots.moved("subject-77", nil)
         relay.mend()
+        try wait("the newer topology") { try topologyVersion(at: "subject-77") == published }
+        robots.moved("subject-77", node("subject-77").ready)
         try wait("what waits for subject-77 at the centre") {
             try node("centre").readStore().keptFor["subject-77", default: 0] < target / 4 + 1
         }
@@ -380,29 +381,5 @@ struct Demo {
         let status = try NodeCommands.client(node("centre").folder.path)
             .exchange(AdminAPI.Status.self, "GET", "/api/v1/node")
         return status.links.count { $0.state == "running" }
-    }
-
-    private func enrol() throws {
-        var pins = Pins(federation: topology.federation)
-        for segment in topology.segments {
-            _ = try Authority.create(
-                options.directory + "/authority-" + segment.id, segment: segment.id, federation: topology.federation)
-        }
-        for entry in topology.nodes {
-            let folder = node(entry.id.text).folder
-            let request = try folder.create(
-                NodeSettings(
-                    node: entry.id.text, segment: entry.segment, federation: topology.federation, anyPorts: true))
-            let answer = try Authority(options.directory + "/authority-" + entry.segment).issue(
-                request, now: Clocks.wall())
-            try folder.install(answer)
-            try pins.add(answer)
-        }
-        for entry in topology.nodes { try TrustFile.write(pins, to: node(entry.id.text).folder.pinsFile) }
-    }
-
-    /// Each node's own copy, with the port on which the centre is to be found from there.
-    private func writeTopology(_ name: String, port: UInt16) throws {
-        try Files.write(scheme.file(port: port), to: node(name).folder.topologyFile)
     }
 }

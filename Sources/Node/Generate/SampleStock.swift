@@ -29,7 +29,7 @@ struct SampleStock {
     /// - Throws: `not-the-centre`; `store-in-use` when the node runs.
     init(_ folder: NodeFolder, seed: UInt64) throws {
         let settings = try folder.settings()
-        let topology = try FederationNode.topology(settings.topology ?? folder.topologyFile)
+        let topology = try folder.trust.load().inForce.topology
         guard let id = NodeID(settings.node), topology.centre == id else {
             throw FederationError(
                 "not-the-centre", "\(settings.node) has no first line", remedy: "name the folder of the centre")

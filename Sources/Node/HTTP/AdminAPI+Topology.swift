@@ -1,26 +1,31 @@
 import ContactCentre
 import Federation
 
-/// A newer topology, put in force.
+/// What holders have signed is published, at the centre.
 extension AdminAPI {
-    struct NewTopology: Codable, APIRequest {
-        static let fields: Set = ["text"]
-        /// The topology file, as it is.
-        var text: String
+    struct NewPublication: Codable, APIRequest {
+        static let fields: Set = ["proposal"]
+        /// The proposal with its signatures, as it is.
+        var proposal: String
     }
 
-    struct TopologyApplied: Codable {
-        var version: UInt64
-        /// Messages that waited for it and are decided now.
-        var released: Int
+    struct Published: Codable {
+        /// Of the topology.
+        var topology: UInt64
+        var root: UInt64
+        var targets: UInt64
+        var timestamp: UInt64
     }
 
-    static func applyTopology(_ request: HTTPRequest, _ node: FederationNode) throws -> TopologyApplied {
-        let text = try JSONBody.decode(NewTopology.self, from: request.body).text
+    static func publishTopology(_ request: HTTPRequest, _ node: FederationNode) throws -> Published {
+        let text = try JSONBody.decode(NewPublication.self, from: request.body).proposal
+        let proposal = try Proposal(Array(text.utf8), from: "the proposal")
         let current = node.topology
-        let released = try node.apply(Array(text.utf8)) { next in
+        let state = try node.trust.publish(proposal) { next in
+            let topology = node.settings.seen(next.topology)
+            try node.requireNoMail(under: topology)
             let stranded = try node.store.read { transaction throws(StoreError) in
-                try Stranded.appeals(at: node.id, of: current, under: next, in: transaction)
+                try Stranded.appeals(at: node.id, of: current, under: topology, in: transaction)
             }
             guard !stranded.isEmpty else { return }
             let list = stranded.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
@@ -28,11 +33,18 @@ extension AdminAPI {
                 "tenancy-has-appeals", "open appeals would be left with nobody: \(list)",
                 remedy: "let them be answered or returned first, and route new ones elsewhere by a dated home")
         }
-        let version = node.topology.version
+        let metadata = state.metadata
+        let published = Published(
+            topology: state.topology.version, root: metadata.root.common.version,
+            targets: metadata.targets["targets"]?.common.version ?? 0,
+            timestamp: metadata.timestamp?.common.version ?? 0)
+        try Files.makeFolder(node.folder.path + "/published", mode: 0o755)
+        try Files.write(proposal.bytes, to: node.folder.path + "/published/\(published.targets).json")
         let actor = actor(request)
         try node.store.write(.essential) { transaction in
-            try Events.note("topology-applied", of: "version \(version)", by: actor, in: transaction)
+            try Events.note(
+                "topology-published", of: "targets \(published.targets)", by: actor, in: transaction)
         }
-        return TopologyApplied(version: version, released: released)
+        return published
     }
 }

@@ -27,15 +27,12 @@ struct NodeCheck {
         report.steps.append(CheckStep("settings", .good, "node.json: \(settings.node) of \(settings.segment)"))
         report.steps.append(disk())
         report.steps += storeSteps(report.isRunning)
-        guard let topology = topology(settings, node, &report) else { return report }
-        let pins = step("pin", &report) { () throws(FederationError) in
-            try TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20)
-        }
-        guard let pins,
+        guard let state = step("topology", &report, { () throws(FederationError) in try folder.trust.load().inForce }),
+            let topology = topology(state, settings, node, &report),
             let context = step(
-                "certificate", &report, { () throws(FederationError) in try folder.context(settings, pins: pins) })
+                "certificate", &report, { () throws(FederationError) in try folder.context(settings, state) })
         else { return report }
-        report.steps += certificate(context, node, pins)
+        report.steps += certificate(context, node, state.pins)
         report.steps.append(clock())
         report.steps += ports(settings, topology, node, report.isRunning)
         // One that does not answer is not asked for each of its neighbours, and its links are its own.
@@ -115,10 +112,10 @@ struct NodeCheck {
     }
 
     private func topology(
-        _ settings: NodeSettings, _ node: NodeID, _ report: inout CheckCommands.Report
+        _ state: SignedFederation, _ settings: NodeSettings, _ node: NodeID, _ report: inout CheckCommands.Report
     ) -> Topology? {
         let topology = step("topology", &report) { () throws(FederationError) in
-            let topology = try FederationNode.topology(settings.topology ?? folder.topologyFile)
+            let topology = settings.seen(state.topology)
             try FederationNode.require(node, settings, in: topology)
             return topology
         }

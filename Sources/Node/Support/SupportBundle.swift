@@ -21,13 +21,14 @@ struct SupportBundle {
             if let value { files.append((name, Output.encode(value))) }
         }
         let settings = try folder.settings()
-        let topology = try? FederationNode.topology(settings.topology ?? folder.topologyFile)
+        let state = try? folder.trust.load().inForce
+        let topology = state?.topology
         let check = NodeCheck(folder).run()
         add("about.json", About(node: settings.node, at: now.rfc3339, isRunning: check.isRunning))
         add("settings.json", Settings(settings))
         add("topology.json", topology.map(Map.init))
         add("check.json", check.steps.map(Step.init))
-        add("keys.json", keys(topology))
+        add("keys.json", keys(state))
         if check.isRunning {
             add("node.json", ask(AdminAPI.Status.self, "node"))
             add("links.json", ask(AdminAPI.Links.self, "links")?.links.map(Link.init))
@@ -54,12 +55,12 @@ struct SupportBundle {
         try? client.exchange(type, "GET", "/api/v1/" + what)
     }
 
-    private func keys(_ topology: Topology?) -> [Key]? {
-        guard let pins = try? TrustFile.read(Pins.self, folder.pinsFile, maximum: 8 << 20) else { return nil }
-        let anchors = pins.anchors.map { anchor in
+    private func keys(_ state: SignedFederation?) -> [Key]? {
+        guard let state else { return nil }
+        let anchors = state.pins.anchors.map { anchor in
             Key(of: "authority of " + anchor.segment, ends: ends(anchor.certificate))
         }
-        let context = (try? folder.settings()).flatMap { try? folder.context($0, pins: pins) }
+        let context = (try? folder.settings()).flatMap { try? folder.context($0, state) }
         return [Key(of: "link", ends: context.map { Timestamp(milliseconds: $0.expires * 1000).rfc3339 })] + anchors
     }
 

@@ -71,6 +71,19 @@ package struct TargetsDraft: Sendable {
                 scope: .paths(["nodes/\(node)/*"])))
     }
 
+    /// Pins and authorities of a federation that ran before its metadata was signed: they count of each node until it has
+    /// signed its keys itself.
+    package mutating func carry(_ pins: Pins) throws(FederationError) {
+        for record in pins.nodes {
+            guard let node = NodeID(record.node) else { continue }
+            try delegate(to: node, identityKey: record.identityKey)
+        }
+        for anchor in pins.anchors {
+            set(SignedFederation.authorityPath(anchor.segment), Array(anchor.certificate.utf8))
+        }
+        set(SignedFederation.pinsPath, try TrustFile.encode(pins))
+    }
+
     package mutating func dismiss(_ node: NodeID) {
         delegations.removeAll { $0.name == PublishedKeys.role(of: node) }
     }

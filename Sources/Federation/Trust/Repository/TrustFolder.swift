@@ -132,12 +132,26 @@ package struct TrustFolder: Sendable {
     package func commit(_ next: SignedFederation) throws(FederationError) {
         guard let timestamp = next.metadata.timestamp else { return }
         var kept: Set<String> = [TrustFolder.timestamp]
-        for (file, bytes) in TrustFolder.tree(of: next) where file != TrustFolder.timestamp {
+        for (file, bytes) in TrustFolder.tree(of: next).sorted(by: { $0.key < $1.key })
+        where file != TrustFolder.timestamp {
             kept.insert(file)
             if !holds(file, bytes) { try write(file, bytes) }
         }
         try write(TrustFolder.timestamp, timestamp.text.bytes)
         clean(keeping: kept)
+    }
+
+    /// Puts a state in place of whatever is here, its anchor included.
+    package func replace(with state: SignedFederation) throws(FederationError) {
+        let draft = TrustFolder(path + ".new")
+        try? FileManager.default.removeItem(atPath: draft.path)
+        try draft.commit(state)
+        if Files.exists(path) {
+            try Files.exchange(draft.path, path)
+            try? FileManager.default.removeItem(atPath: draft.path)
+        } else {
+            try Files.rename(draft.path, to: path)
+        }
     }
 
     private func holds(_ file: String, _ bytes: [UInt8]) -> Bool {

@@ -1,0 +1,206 @@
+/// How signed metadata spreads: neighbours tell each other how new theirs is, and whoever is behind walks over what the other
+/// has. A value without IO; instants of the wall for dates, a monotonic clock for waiting.
+package struct TrustExchange: Sendable {
+    package enum Action: Sendable {
+        case send(NodeID, MetadataMessage)
+        /// Read a file of the tree and send the part of it.
+        case serve(NodeID, path: String, offset: UInt32)
+        /// Newer versions of root: they are kept, whatever comes of the rest.
+        case keep([TUFWalk.Verified])
+        /// A newer state has been verified: it is kept, then in force.
+        case commit(SignedFederation)
+        case note(code: String, peer: NodeID, detail: String)
+    }
+
+    private struct Peer: Sendable {
+        var has: TrustVersions?
+        var failures = 0
+        /// Nothing is asked of it until then.
+        var asksAgain: Int64 = 0
+    }
+
+    private struct Fetch: Sendable {
+        var peer: NodeID
+        var versions: TrustVersions
+        var walk: TrustWalk
+        /// Files that have begun to come, and how long they are to be.
+        var begun: [String: (bytes: [UInt8], maximum: Int)] = [:]
+        var deadline: Int64
+    }
+
+    /// Parts that are asked for and not there.
+    private static let window = 4
+    private static let patience: Int64 = 10_000
+    private static let firstPause: Int64 = 5_000
+    private static let longestPause: Int64 = 600_000
+    /// What is signed to be of so far ahead is false time, here or there (threat model, threat 35).
+    private static let farthestAhead: Int64 = 48 * 3_600_000
+
+    package private(set) var baseline: TUFTrusted
+    package private(set) var state: SignedFederation
+    private var peers: [NodeID: Peer] = [:]
+    private var fetch: Fetch?
+
+    package init(_ loaded: TrustFolder.Loaded) {
+        baseline = loaded.baseline
+        state = loaded.inForce
+    }
+
+    /// By the newest root: what its keys do not vouch for counts for nothing.
+    private var versions: TrustVersions { TrustVersions(baseline) }
+
+    /// A session with a neighbour that knows such messages has begun to run.
+    package mutating func peerUp(_ peer: NodeID) -> [Action] {
+        peers[peer] = Peer(has: nil, failures: peers[peer]?.failures ?? 0, asksAgain: peers[peer]?.asksAgain ?? 0)
+        if fetch?.peer == peer { fetch = nil }
+        return [.send(peer, .have(versions))]
+    }
+
+    /// - Parameters:
+    ///   - now: the wall's, never behind what was verified.
+    ///   - monotonic: milliseconds.
+    package mutating func arrived(
+        _ message: MetadataMessage, from peer: NodeID, now: Timestamp, monotonic: Int64
+    ) -> [Action] {
+        guard peers[peer] != nil else { return [] }
+        switch message {
+        case .have(let versions):
+            peers[peer]?.has = versions
+            return next(now, monotonic)
+        case .want(let path, let offset): return [.serve(peer, path: path, offset: offset)]
+        case .part(let path, let length, let offset, let bytes):
+            guard fetch?.peer == peer else { return [] }
+            return partArrived(path, length, offset, bytes, now, monotonic)
+        }
+    }
+
+    package mutating func tick(now: Timestamp, monotonic: Int64) -> [Action] {
+        if let fetch, monotonic > fetch.deadline {
+            let code = "metadata-withheld"
+            return failed(fetch, code, "nothing came for \(TrustExchange.patience / 1000) s", monotonic)
+                + next(now, monotonic)
+        }
+        return next(now, monotonic)
+    }
+
+    /// What was published or renewed here, or installed by hand.
+    package mutating func published(_ next: Publication.Published) -> [Action] {
+        for root in next.roots { try? baseline.update(root: root.bytes) }
+        return taken(next.state, next.roots)
+    }
+
+    // MARK: Walking
+
+    /// Begins a walk, if somebody has something newer.
+    private mutating func next(_ now: Timestamp, _ monotonic: Int64) -> [Action] {
+        guard fetch == nil else { return [] }
+        let own = versions
+        let able = peers.compactMap { peer, known -> (NodeID, TrustVersions)? in
+            guard let has = known.has, has.isNewer(than: own), monotonic >= known.asksAgain else { return nil }
+            return (peer, has)
+        }
+        let best = able.max { one, other in
+            other.1.isNewer(than: one.1) || !one.1.isNewer(than: other.1) && one.0 > other.0
+        }
+        guard let (peer, has) = best else { return [] }
+        fetch = Fetch(
+            peer: peer, versions: has, walk: TrustWalk(baseline, known: state, now: now),
+            deadline: monotonic + TrustExchange.patience)
+        return goOn(now, monotonic)
+    }
+
+    /// Asks for what is wanted; what the source has said it does not have needs no asking.
+    private mutating func goOn(_ now: Timestamp, _ monotonic: Int64) -> [Action] {
+        guard var fetch else { return [] }
+        var actions: [Action] = []
+        while fetch.begun.count < TrustExchange.window,
+            let file = fetch.walk.wanted.first(where: { fetch.begun[$0.path] == nil })
+        {
+            if file.path == TUFWalk.path(of: "root", version: fetch.versions.root + 1) {
+                do throws(FederationError) { try fetch.walk.arrived(file.path, nil) } catch {
+                    return failed(fetch, error.code, error.detail, monotonic)
+                }
+                continue
+            }
+            fetch.begun[file.path] = ([], file.maximum)
+            actions.append(.send(fetch.peer, .want(path: file.path, offset: 0)))
+        }
+        self.fetch = fetch
+        return actions
+    }
+
+    private mutating func partArrived(
+        _ path: String, _ length: UInt32?, _ offset: UInt32, _ bytes: [UInt8], _ now: Timestamp, _ monotonic: Int64
+    ) -> [Action] {
+        // What was not asked for counts for nothing.
+        guard let maximum = fetch?.begun[path]?.maximum, fetch?.begun[path]?.bytes.count == Int(offset), var fetch
+        else { return [] }
+        self.fetch = nil  // so that the bytes are appended where they lie
+        fetch.begun[path]?.bytes.append(contentsOf: bytes)
+        let count = Int(offset) + bytes.count
+        if let length {
+            guard Int(length) <= maximum, count <= Int(length), !bytes.isEmpty || length == 0 else {
+                return failed(
+                    fetch, "metadata-too-large", "\(path): \(length) bytes, at most \(maximum)", monotonic)
+            }
+            fetch.deadline = monotonic + TrustExchange.patience
+            guard count == Int(length) else {
+                self.fetch = fetch
+                return [.send(fetch.peer, .want(path: path, offset: UInt32(count)))]
+            }
+        }
+        let whole = length == nil ? nil : fetch.begun[path]?.bytes
+        fetch.begun[path] = nil
+        do throws(FederationError) {
+            try fetch.walk.arrived(path, whole)
+            try requireNear(fetch.walk.baseline, now)
+            self.fetch = fetch
+            if let state = try fetch.walk.result() { return finished(fetch, state, now, monotonic) }
+        } catch { return failed(fetch, error.code, error.detail, monotonic) }
+        return goOn(now, monotonic)
+    }
+
+    private func requireNear(_ trusted: TUFTrusted, _ now: Timestamp) throws(FederationError) {
+        guard let signed = trusted.timestamp?.signedAt,
+            signed.milliseconds > now.milliseconds + TrustExchange.farthestAhead
+        else { return }
+        throw FederationError(
+            "metadata-from-the-future", "it was signed at \(Instant.text(signed)), here it is \(Instant.text(now))",
+            remedy: "look at this machine's clock; if it is right, at the centre's")
+    }
+
+    private mutating func finished(
+        _ fetch: Fetch, _ state: SignedFederation, _ now: Timestamp, _ monotonic: Int64
+    ) -> [Action] {
+        self.fetch = nil
+        peers[fetch.peer]?.failures = 0
+        guard TrustVersions(state.metadata).isNewer(than: versions) else { return next(now, monotonic) }
+        for root in fetch.walk.roots { try? baseline.update(root: root.bytes) }
+        return taken(state, fetch.walk.roots) + next(now, monotonic)
+    }
+
+    private mutating func taken(_ next: SignedFederation, _ roots: [TUFWalk.Verified]) -> [Action] {
+        state = next
+        baseline = next.metadata
+        var actions: [Action] = roots.isEmpty ? [] : [.keep(roots)]
+        actions.append(.commit(next))
+        for peer in peers.keys.sorted() { actions.append(.send(peer, .have(versions))) }
+        return actions
+    }
+
+    private mutating func failed(
+        _ fetch: Fetch, _ code: String, _ detail: String, _ monotonic: Int64
+    ) -> [Action] {
+        self.fetch = nil
+        let failures = (peers[fetch.peer]?.failures ?? 0) + 1
+        peers[fetch.peer]?.failures = failures
+        peers[fetch.peer]?.asksAgain =
+            monotonic + min(TrustExchange.firstPause << min(failures - 1, 10), TrustExchange.longestPause)
+        var actions: [Action] = [.note(code: code, peer: fetch.peer, detail: detail)]
+        // Roots that were good stay so: who has seen the new keys is not shown the old ones again.
+        let roots = fetch.walk.roots
+        for root in roots { try? baseline.update(root: root.bytes) }
+        if !roots.isEmpty { actions.insert(.keep(roots), at: 0) }
+        return actions
+    }
+}

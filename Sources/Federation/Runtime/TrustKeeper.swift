@@ -1,0 +1,241 @@
+/// Keeps the signed metadata of a node: one thread that talks with neighbours about it, verifies what is newer, writes it and
+/// has it put in force; at the centre it publishes, and signs the timestamp anew. No session waits for its disk.
+package final class TrustKeeper: Sendable {
+    /// What it does to the rest of the node.
+    struct Outside: Sendable {
+        var send: @Sendable (NodeID, [UInt8]) -> Void
+        var apply: @Sendable (SignedFederation) -> Void
+        var log: @Sendable (LinkLoop.Event) -> Void
+    }
+
+    private enum Event {
+        case up(NodeID)
+        case arrived(NodeID, [UInt8])
+        case perform(@Sendable (TrustKeeper) -> Void)
+        case stop
+    }
+
+    /// The centre's.
+    struct Online: Sendable {
+        var snapshot: @Sendable () throws(FederationError) -> any MetadataSigner
+        var timestamp: @Sendable () throws(FederationError) -> any MetadataSigner
+    }
+
+    /// Questions of neighbours that wait; what is more is not heard.
+    private static let mostWaiting = 4096
+    private static let tickMilliseconds = 500
+    private static let saveMilliseconds: Int64 = 60_000
+    private static let retryMilliseconds: Int64 = 10_000
+
+    private let folder: TrustFolder
+    private let memory: String
+    private let online: Online?
+    private let queue = Monitor<[Event]>([])
+    private let finished = Monitor(true)
+    private let outside = Monitor<Outside?>(nil)
+    /// What others read; the thread alone writes.
+    private let shown: Monitor<(state: SignedFederation, freshness: Freshness)>
+
+    // The thread's own.
+    private struct Own: Sendable {
+        var exchange: TrustExchange
+        var monotonic: Int64
+        var saved: Int64
+        var renewAgain: Int64 = 0
+    }
+    private let own: Monitor<Own>
+
+    /// - Parameter online: nil: not the centre.
+    init(_ folder: TrustFolder, _ loaded: TrustFolder.Loaded, online: Online?) throws(FederationError) {
+        self.folder = folder
+        self.online = online
+        memory = folder.path + "/freshness.json"
+        let now = Clocks.wall()
+        let timestamp = loaded.inForce.metadata.timestamp
+        var freshness =
+            Files.exists(memory)
+            ? try TrustFile.read(Freshness.self, memory)
+            : Freshness(version: timestamp?.common.version ?? 0, signedAt: timestamp?.signedAt, now: now)
+        freshness.resumed(at: now)
+        shown = Monitor((loaded.inForce, freshness))
+        let monotonic = Clocks.monotonicMicroseconds() / 1000
+        own = Monitor(Own(exchange: TrustExchange(loaded), monotonic: monotonic, saved: monotonic))
+    }
+
+    package var state: SignedFederation { shown.changeQuietly { $0.state } }
+    package var freshness: Freshness { shown.changeQuietly { $0.freshness } }
+
+    func start(_ outside: Outside) {
+        self.outside.changeQuietly { $0 = outside }
+        finished.changeQuietly { $0 = false }
+        Threads.start("trust") { [self] in run() }
+    }
+
+    func stop() {
+        queue.change { $0.append(.stop) }
+        finished.wait(until: { $0 }, then: { _ in })
+    }
+
+    // MARK: From the links
+
+    func up(_ peer: NodeID) { queue.change { $0.append(.up(peer)) } }
+
+    func arrived(_ peer: NodeID, _ bytes: [UInt8]) {
+        queue.change { queue in
+            guard queue.count < TrustKeeper.mostWaiting else { return }
+            queue.append(.arrived(peer, bytes))
+        }
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        while true {
+            let events: [Event]? = queue.wait(
+                milliseconds: TrustKeeper.tickMilliseconds, until: { !$0.isEmpty },
+                then: { queue in
+                    defer { queue = [] }
+                    return queue
+                })
+            for event in events ?? [] {
+                switch event {
+                case .up(let peer): step { exchange, _, _ in exchange.peerUp(peer) }
+                case .arrived(let peer, let bytes):
+                    // Who sends what is none of ours is not answered.
+                    guard let message = try? MetadataMessage(decoding: bytes) else { continue }
+                    step { $0.arrived(message, from: peer, now: $1, monotonic: $2) }
+                case .perform(let body): body(self)
+                case .stop:
+                    save()
+                    return finished.change { $0 = true }
+                }
+            }
+            tick()
+        }
+    }
+
+    private func step(_ body: (inout TrustExchange, Timestamp, Int64) -> [TrustExchange.Action]) {
+        let now = freshness.time(Clocks.wall())
+        let actions = own.changeQuietly { body(&$0.exchange, now, Clocks.monotonicMicroseconds() / 1000) }
+        perform(actions)
+    }
+
+    private func tick() {
+        let monotonic = Clocks.monotonicMicroseconds() / 1000
+        let (passed, isDue) = own.changeQuietly { own in
+            defer { own.monotonic = monotonic }
+            return (monotonic - own.monotonic, monotonic - own.saved >= TrustKeeper.saveMilliseconds)
+        }
+        shown.changeQuietly { $0.freshness.passed(passed, at: Clocks.wall()) }
+        if isDue { save() }
+        step { $0.tick(now: $1, monotonic: $2) }
+        if online != nil { renewIfDue(monotonic) }
+    }
+
+    private func save() {
+        own.changeQuietly { $0.saved = Clocks.monotonicMicroseconds() / 1000 }
+        do throws(FederationError) { try TrustFile.write(freshness, to: memory) } catch { log(error) }
+    }
+
+    private func log(_ error: FederationError, _ peer: NodeID? = nil) {
+        outside.changeQuietly { $0 }?.log(LinkLoop.Event(code: error.code, peer: peer, detail: error.detail))
+    }
+
+    private func perform(_ actions: [TrustExchange.Action]) {
+        guard let outside = outside.changeQuietly({ $0 }) else { return }
+        for action in actions {
+            switch action {
+            case .send(let peer, let message): outside.send(peer, message.encoded)
+            case .serve(let peer, let path, let offset): outside.send(peer, part(of: path, from: offset).encoded)
+            case .keep(let roots):
+                do throws(FederationError) { try folder.keep(roots) } catch { log(error) }
+            case .commit(let state): commit(state, outside)
+            case .note(let code, let peer, let detail):
+                outside.log(LinkLoop.Event(code: code, peer: peer, detail: detail))
+            }
+        }
+    }
+
+    private func part(of path: String, from offset: UInt32) -> MetadataMessage {
+        guard let file = folder.serve(path, maximum: TopologyDraft.maximumBytes), offset <= file.count else {
+            return .part(path: path, length: nil, offset: offset, bytes: [])
+        }
+        let bytes = file[Int(offset)...].prefix(MetadataMessage.partBytes)
+        return .part(path: path, length: UInt32(file.count), offset: offset, bytes: Array(bytes))
+    }
+
+    private func commit(_ state: SignedFederation, _ outside: Outside) {
+        // What cannot be written is in force all the same: a denial does not wait for a disk.
+        do throws(FederationError) { try folder.commit(state) } catch { log(error) }
+        let timestamp = state.metadata.timestamp
+        let before = shown.changeQuietly { shown in
+            defer {
+                shown.state = state
+                shown.freshness.verified(
+                    timestamp?.common.version ?? 0, signedAt: timestamp?.signedAt, now: Clocks.wall())
+            }
+            return shown.state
+        }
+        save()
+        for (node, fault) in state.faults.sorted(by: { $0.key < $1.key }) where before.faults[node] != fault {
+            outside.log(LinkLoop.Event(code: fault.code.rawValue, peer: node, detail: "its keys: \(fault.detail)"))
+        }
+        if !state.saysTheSame(as: before) { outside.apply(state) }
+    }
+
+    // MARK: At the centre
+
+    /// Publishes what holders have signed: verified as every node will, written, in force here, and on its way to the others.
+    /// It blocks.
+    /// - Parameter objection: what this node has against it: it throws.
+    package func publish(
+        _ proposal: Proposal, objection: @escaping @Sendable (SignedFederation) throws -> Void
+    ) throws -> SignedFederation {
+        let result = Monitor<Result<SignedFederation, any Error>?>(nil)
+        queue.change { queue in
+            queue.append(
+                .perform { keeper in
+                    let made = Result { try keeper.publishHere(proposal, objection) }
+                    result.change { $0 = made }
+                })
+        }
+        return try result.wait(until: { $0 != nil }) { $0 }?.get() ?? state
+    }
+
+    private func publishHere(
+        _ proposal: Proposal, _ objection: (SignedFederation) throws -> Void
+    ) throws -> SignedFederation {
+        guard let online else {
+            throw FederationError(
+                "not-the-centre", "this node has no keys of the online roles", remedy: "publish at the centre's node")
+        }
+        let (baseline, state) = own.changeQuietly { ($0.exchange.baseline, $0.exchange.state) }
+        let published = try Publication.following(
+            baseline, state, proposal, snapshot: try online.snapshot(), timestamp: try online.timestamp(),
+            now: freshness.time(Clocks.wall()))
+        try objection(published.state)
+        step { exchange, _, _ in exchange.published(published) }
+        return published.state
+    }
+
+    private func renewIfDue(_ monotonic: Int64) {
+        guard let online, freshness.age >= Publication.renewalSeconds * 1000,
+            own.changeQuietly({ $0.renewAgain }) <= monotonic
+        else { return }
+        own.changeQuietly { $0.renewAgain = monotonic + TrustKeeper.retryMilliseconds }
+        let (baseline, state) = own.changeQuietly { ($0.exchange.baseline, $0.exchange.state) }
+        do throws(FederationError) {
+            let published = try Publication.renewed(
+                baseline, state, snapshot: try online.snapshot(), timestamp: try online.timestamp(),
+                now: freshness.time(Clocks.wall()))
+            step { exchange, _, _ in exchange.published(published) }
+        } catch { log(error) }
+    }
+}
+
+extension SignedFederation {
+    /// Only the online roles are newer.
+    func saysTheSame(as other: SignedFederation) -> Bool {
+        files == other.files && denied == other.denied && pins == other.pins
+    }
+}

@@ -1,0 +1,27 @@
+package import Federation
+
+/// Holders of keys for tests: made once a process, as making and syncing nine files costs more than most tests.
+package enum TestTrust {
+    private static let folder = Result { try TemporaryFolder() }
+
+    package static func ceremony() throws -> OpenCeremony {
+        try OpenCeremony(folder.get().path + "/holders")
+    }
+
+    /// Puts any topology and any pins in force at a stopped node, signed: a federation of its own for each call, and nobody's
+    /// online keys are left in the node's folder.
+    package static func put(_ topology: [UInt8], _ pins: Pins, in place: NodeFolder) throws {
+        let centre = NodeFolder(try folder.get().path + "/centre")
+        try Files.makeFolder(centre.path + "/keys", mode: 0o700)
+        try place.trust.replace(
+            with: ceremony().first(topology, answers: [], pins: pins, centre: centre, now: Clocks.wall()))
+    }
+
+    /// What is in force at a stopped node, changed.
+    package static func change(
+        _ place: NodeFolder, topology: ([UInt8]) -> [UInt8] = { $0 }, pins: (Pins) throws -> Pins = { $0 }
+    ) throws {
+        let state = try place.trust.load().inForce
+        try put(topology(state.files[SignedFederation.topologyPath] ?? []), try pins(state.pins), in: place)
+    }
+}
