@@ -2,19 +2,21 @@ package import Federation
 
 /// Holders of keys for tests: made once a process, as making and syncing nine files costs more than most tests.
 package enum TestTrust {
-    private static let folder = Result { try TemporaryFolder() }
-
-    package static func ceremony() throws -> OpenCeremony {
-        try OpenCeremony(folder.get().path + "/holders")
+    private static let made = Result {
+        let folder = try TemporaryFolder()
+        let online = NodeFolder(folder.path + "/online")
+        try Files.makeFolder(online.path + "/keys", mode: 0o700)
+        for key in [online.snapshotKey, online.timestampKey] { _ = try SigningKey.create(key) }
+        return (folder, try OpenCeremony(folder.path + "/holders"), online)
     }
+
+    package static func ceremony() throws -> OpenCeremony { try made.get().1 }
 
     /// Puts any topology and any pins in force at a stopped node, signed: a federation of its own for each call, and nobody's
     /// online keys are left in the node's folder.
     package static func put(_ topology: [UInt8], _ pins: Pins, in place: NodeFolder) throws {
-        let centre = NodeFolder(try folder.get().path + "/centre")
-        try Files.makeFolder(centre.path + "/keys", mode: 0o700)
         try place.trust.replace(
-            with: ceremony().first(topology, answers: [], pins: pins, centre: centre, now: Clocks.wall()))
+            with: ceremony().first(topology, answers: [], pins: pins, centre: made.get().2, now: Clocks.wall()))
     }
 
     /// What is in force at a stopped node, changed.

@@ -61,7 +61,7 @@ extension LinkLoop {
     /// Ends that the other end hears of.
     private static let told: Set = [
         "not-linked", "node-not-live", "stopping", "session-expired", "peer-silent", "link-paused",
-        "store-damaged",
+        "store-damaged", "denied", "pin-mismatch", "not-pinned", "chain-refused",
     ]
 
     func handle(_ connection: Connection, _ events: UInt32) {

@@ -15,8 +15,8 @@ extension LinkLoop {
                 hangUp(connection, code: "not-linked", detail: "the new topology names no link with \(peer)")
             } else if topology.node(peer)?.state != .live {
                 hangUp(connection, code: "node-not-live", detail: "\(peer) is not live in the new topology")
-            } else if context.rule.record(of: peer) != old.context.rule.record(of: peer) {
-                hangUp(connection, code: "not-pinned", detail: "\(peer) has another pin now")
+            } else if let fault = connection.tls.objection(under: context) {
+                hangUp(connection, code: fault.code, detail: "by the newer metadata \(peer) is not accepted")
             }
         }
         act(exchange.routesChanged(topology))

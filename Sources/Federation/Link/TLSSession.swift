@@ -61,6 +61,8 @@ package final class TLSSession {
     private let context: TLSContext
     private let expected: NodeID?
     package private(set) var state = State.handshaking
+    /// What the peer has presented.
+    private var presented: CertificateFacts?
     /// What the acceptance rule said of the peer's certificate.
     private var verdict: Result<NodeID, TLSFault>?
     /// Whose certificate was seen and accepted, though the handshake may not be over.
@@ -162,9 +164,20 @@ package final class TLSSession {
     fileprivate func accepts(_ facts: CertificateFacts, chain: TLSFault?) -> Bool {
         let verdict = context.rule.verdict(on: facts, chain: chain, expected: expected)
         self.verdict = verdict
+        presented = facts
         expires = min(expires, facts.notAfter)
         if case .success = verdict { return true }
         return false
+    }
+
+    /// Why the peer would be refused by newer rules, or nil: every change of metadata examines open sessions anew.
+    func objection(under next: TLSContext) -> TLSFault? {
+        guard let presented, case .success(let peer) = verdict else { return nil }
+        if case .failure(let fault) = next.rule.verdict(on: presented, expected: peer) { return fault }
+        guard next.rule.anchor(of: peer) == context.rule.anchor(of: peer) else {
+            return TLSFault("chain-refused", "the segment of \(peer) has another authority now")
+        }
+        return nil
     }
 
     private func failed(_ fault: TLSFault) -> TLSFault {

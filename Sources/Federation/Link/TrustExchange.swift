@@ -31,6 +31,8 @@ package struct TrustExchange: Sendable {
     /// Parts that are asked for and not there.
     private static let window = 4
     private static let patience: Int64 = 10_000
+    /// How new this node's is, is said again so often: a word may be lost on the way to the link.
+    private static let repetition: Int64 = 60_000
     private static let firstPause: Int64 = 5_000
     private static let longestPause: Int64 = 600_000
     /// What is signed to be of so far ahead is false time, here or there (threat model, threat 35).
@@ -40,6 +42,7 @@ package struct TrustExchange: Sendable {
     package private(set) var state: SignedFederation
     private var peers: [NodeID: Peer] = [:]
     private var fetch: Fetch?
+    private var toldAt: Int64?
 
     package init(_ loaded: TrustFolder.Loaded) {
         baseline = loaded.baseline
@@ -75,6 +78,18 @@ package struct TrustExchange: Sendable {
     }
 
     package mutating func tick(now: Timestamp, monotonic: Int64) -> [Action] {
+        var actions: [Action] = []
+        if monotonic - (toldAt ?? monotonic) >= TrustExchange.repetition {
+            actions = tell()
+            toldAt = monotonic
+        }
+        toldAt = toldAt ?? monotonic
+        return actions + goOnOrGiveUp(now, monotonic)
+    }
+
+    private func tell() -> [Action] { peers.keys.sorted().map { .send($0, .have(versions)) } }
+
+    private mutating func goOnOrGiveUp(_ now: Timestamp, _ monotonic: Int64) -> [Action] {
         if let fetch, monotonic > fetch.deadline {
             let code = "metadata-withheld"
             return failed(fetch, code, "nothing came for \(TrustExchange.patience / 1000) s", monotonic)
@@ -172,9 +187,11 @@ package struct TrustExchange: Sendable {
     private mutating func finished(
         _ fetch: Fetch, _ state: SignedFederation, _ now: Timestamp, _ monotonic: Int64
     ) -> [Action] {
+        guard TrustVersions(state.metadata).isNewer(than: versions) else {
+            return failed(fetch, "metadata-withheld", "it has not shown what it says it has", monotonic)
+        }
         self.fetch = nil
         peers[fetch.peer]?.failures = 0
-        guard TrustVersions(state.metadata).isNewer(than: versions) else { return next(now, monotonic) }
         for root in fetch.walk.roots { try? baseline.update(root: root.bytes) }
         return taken(state, fetch.walk.roots) + next(now, monotonic)
     }
@@ -182,10 +199,7 @@ package struct TrustExchange: Sendable {
     private mutating func taken(_ next: SignedFederation, _ roots: [TUFWalk.Verified]) -> [Action] {
         state = next
         baseline = next.metadata
-        var actions: [Action] = roots.isEmpty ? [] : [.keep(roots)]
-        actions.append(.commit(next))
-        for peer in peers.keys.sorted() { actions.append(.send(peer, .have(versions))) }
-        return actions
+        return (roots.isEmpty ? [] : [.keep(roots)]) + [.commit(next)] + tell()
     }
 
     private mutating func failed(

@@ -79,10 +79,13 @@ package struct AcceptanceRule: Sendable {
     /// Pins by node, and the segment of each.
     private let known: [NodeID: KeyRecord]
     private let denied: Set<NodeID>
+    /// By segment.
+    private let anchors: [String: String]
 
     /// - Parameter denied: who is out, whatever else is known of it.
     package init(federation: String, node: NodeID, pins: Pins, denied: Set<NodeID> = []) {
         self.denied = denied
+        anchors = Dictionary(pins.anchors.map { ($0.segment, $0.certificate) }, uniquingKeysWith: { first, _ in first })
         self.federation = federation
         self.node = node
         var known: [NodeID: KeyRecord] = [:]
@@ -92,6 +95,9 @@ package struct AcceptanceRule: Sendable {
 
     /// What is pinned of a node.
     package func record(of node: NodeID) -> KeyRecord? { known[node] }
+
+    /// The authority of a node's segment, PEM.
+    func anchor(of node: NodeID) -> String? { known[node].flatMap { anchors[$0.segment] } }
 
     package func isDenied(_ node: NodeID) -> Bool { denied.contains(node) }
 

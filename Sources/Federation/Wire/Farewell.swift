@@ -2,7 +2,8 @@
 /// anything.
 package enum Farewell {
     private static let codes: Set = [
-        "ack-beyond-sent", "ack-wrong-stream", "base-out-of-reach", "connection-lost", "envelope-malformed",
+        "ack-beyond-sent", "ack-wrong-stream", "base-out-of-reach", "chain-refused", "connection-lost", "denied",
+        "envelope-malformed",
         "frame-oversized", "frame-reserved-bits", "frame-truncated", "frame-unknown-kind", "handshake-timeout",
         "hello-expected", "hello-twice", "hello-wrong-stream", "link-paused", "message-malformed", "message-oversized",
         "node-not-live", "node-rewound", "not-linked", "not-ours-to-relay", "not-pinned", "peer-not-reading",

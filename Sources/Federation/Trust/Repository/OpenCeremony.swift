@@ -116,6 +116,19 @@ package struct OpenCeremony: Sendable {
         return try signed([Denial.role: try .unsigned(document, Denial.role)], [:], state, reason, now)
     }
 
+    /// Denials taken back, signed by those of `targets`.
+    package func lift(
+        _ ids: [String], after state: SignedFederation, reason: String, now: Timestamp
+    ) throws(FederationError) -> Proposal {
+        guard let current = state.metadata.targets["targets"] else {
+            throw FederationError("trust-damaged", "there are no targets", remedy: "install the metadata again")
+        }
+        var targets = try TargetsDraft(after: current)
+        targets.lifted.formUnion(ids)
+        return try signed(
+            ["targets": try .unsigned(targets.document(reason: reason, now: now), "targets")], [:], state, reason, now)
+    }
+
     private func signed(
         _ roles: [String: SignedText], _ files: [String: [UInt8]], _ state: SignedFederation, _ reason: String,
         _ now: Timestamp

@@ -14,6 +14,11 @@ package struct TrustFolder: Sendable {
         /// The newest root, with what it vouches for of the rest.
         package var baseline: TUFTrusted
         package var inForce: SignedFederation
+
+        package init(baseline: TUFTrusted, inForce: SignedFederation) {
+            self.baseline = baseline
+            self.inForce = inForce
+        }
     }
 
     package var isThere: Bool { Files.exists(path + "/" + TrustFolder.timestamp) }
