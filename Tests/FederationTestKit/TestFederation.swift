@@ -25,8 +25,10 @@ package final class TestFederation {
     /// - Parameters:
     ///   - nodes: names; the first is the centre, whom the others dial.
     ///   - seconds: how long the certificates still live; nil: their usual life.
+    ///   - isCarried: pins are from before metadata was signed: no node has signed its keys.
     package init(
-        _ nodes: [String], certificatesEndIn seconds: Int64? = nil, application: @escaping () -> any Application
+        _ nodes: [String], certificatesEndIn seconds: Int64? = nil, isCarried: Bool = false,
+        application: @escaping () -> any Application
     ) throws {
         folder = try TemporaryFolder()
         self.nodes = nodes
@@ -61,8 +63,15 @@ package final class TestFederation {
             try place.install(answer)
             answers.append(answer)
         }
+        var pins: Pins?
+        if isCarried {
+            var old = Pins(federation: "ekc.test")
+            for answer in answers { try old.add(answer) }
+            pins = old
+        }
         let published = try TestTrust.ceremony().begin(
-            topology(version: 1), answers: answers, centre: place(nodes[0]), now: Clocks.wall())
+            topology(version: 1), answers: isCarried ? [] : answers, pins: pins, centre: place(nodes[0]),
+            now: Clocks.wall())
         for name in nodes.dropFirst() {
             _ = try place(name).trust.install(from: published, anchor: nil, now: Clocks.wall())
         }

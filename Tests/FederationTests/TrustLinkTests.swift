@@ -76,4 +76,38 @@ struct TrustLinkTests {
         #expect(try centre.trust.publish(lifted) { _ in }.denied.isEmpty)
         #expect(federation.log.wait(milliseconds: 10_000, for: "subject-77: link-up"), "\(federation.log.all)")
     }
+
+    @Test("Nodes that ran before metadata was signed sign their keys by themselves, and no other key signs for them")
+    func carried() throws {
+        let federation = try TestFederation(
+            ["centre", "subject-77", "subject-78"], isCarried: true, application: SilentApplication.init)
+        defer { federation.stopAll() }
+        let centre = try federation.start("centre")
+        for name in ["subject-77", "subject-78"] { try federation.start(name) }
+        #expect(up(federation, "subject-77") && up(federation, "subject-78"))
+        #expect(centre.trust.state.metadata.targets.keys.sorted() == ["deny", "targets"])
+        for node in federation.running.values { node.trust.lookAtKeysNow() }
+        let names = ["deny", "node-centre", "node-subject-77", "node-subject-78", "targets"]
+        for node in federation.running.values {
+            #expect(
+                TestFederation.wait(milliseconds: 10_000) { node.trust.state.metadata.targets.keys.sorted() == names },
+                "\(federation.log.all)")
+        }
+        // Links were not touched: the keys are the same.
+        #expect(federation.log.all.count { $0.contains("link-up") } == 4)
+        let before = centre.trust.state
+        // What another node says of its keys, and what is an older version, is refused.
+        let own = try federation.place("subject-77").publishedKeys(version: 2, now: Clocks.wall())
+        let others = try federation.place("subject-78").publishedKeys(version: 2, now: Clocks.wall())
+        let node = try #require(NodeID("subject-77"))
+        func refusal(_ keys: SignedKeys) throws -> String? {
+            let proposal = try Proposal.keys(keys, of: node, after: before, now: Clocks.wall())
+            return #expect(throws: FederationError.self) { _ = try centre.trust.publish(proposal) { _ in } }?.code
+        }
+        #expect(try refusal(others) == "not-enough-signatures")
+        let fresh = try Proposal.keys(own, of: node, after: before, now: Clocks.wall())
+        #expect(try centre.trust.publish(fresh) { _ in }.pins == before.pins)
+        let old = try federation.place("subject-77").publishedKeys(version: 1, now: Clocks.wall())
+        #expect(throws: FederationError.self) { try Proposal.keys(old, of: node, after: before, now: Clocks.wall()) }
+    }
 }

@@ -237,6 +237,6 @@ extension MessageKind {
     var isForApplication: Bool { !MessageKind.exchangeOwn.contains(self) }
 
     private static let exchangeOwn: Set<MessageKind> = [
-        .probe, .receipt, .refillRequest, .refill, .outcomesRequest, .outcomes,
+        .topology, .probe, .receipt, .refillRequest, .refill, .outcomesRequest, .outcomes,
     ]
 }

@@ -7,6 +7,8 @@ package struct Inbox: Sendable {
     let sender: Outbox
     let attempts: any AttemptLog
     let topologyVersion: @Sendable () -> UInt64
+    /// Hears what a node has signed of its keys.
+    let keysOffered: @Sendable (NodeID, [UInt8]) -> Void
     /// The newest version for which everything that was parked has been decided, in this process.
     let released = Monitor<UInt64>(0)
     /// Positions of one stream that one commit settles at the origin.
@@ -19,13 +21,15 @@ package struct Inbox: Sendable {
     ///   - topologyVersion: of the topology that is in force here.
     package init(
         node: NodeID, application: any Application, sender: Outbox, attempts: any AttemptLog,
-        topologyVersion: @escaping @Sendable () -> UInt64
+        topologyVersion: @escaping @Sendable () -> UInt64,
+        keysOffered: @escaping @Sendable (NodeID, [UInt8]) -> Void = { _, _ in }
     ) {
         self.node = node
         self.application = application
         self.sender = sender
         self.attempts = attempts
         self.topologyVersion = topologyVersion
+        self.keysOffered = keysOffered
     }
 
     /// - Parameter mayRelay: false when envelopes of others find no room in the store.
@@ -134,6 +138,8 @@ package struct Inbox: Sendable {
         let verdict: Swift.Result<Void, any Error> = try transaction.attempt { part in
             guard let envelope = try? EnvelopeCodec.decode(bytes) else { throw Rejection("envelope-invalid") }
             switch envelope.header.kind {
+            // Nothing of it is in the store: who has offered in vain offers again.
+            case .topology: keysOffered(envelope.header.stream.origin, envelope.body.bytes)
             case .probe: try part.setNumber(MetaKey.probes, try part.number(MetaKey.probes) + 1)
             case .receipt: try outcomeCame(envelope, &outcome, in: part)
             case .refillRequest: try refill(envelope, in: part)

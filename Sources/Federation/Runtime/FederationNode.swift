@@ -75,7 +75,7 @@ package final class FederationNode: Sendable {
             let inbox = Inbox(
                 node: id, application: application(id, inForce, outbox), sender: outbox,
                 attempts: try FileAttempts(folder.attemptsFile),
-                topologyVersion: version)
+                topologyVersion: version, keysOffered: { trust.offered($0, $1) })
             let loop = try LinkLoop(configuration, store: store, inbox: inbox)
             links.set(loop)
             let node = FederationNode(
@@ -109,7 +109,8 @@ package final class FederationNode: Sendable {
         trust.start(
             TrustKeeper.Outside(
                 send: { [links] peer, bytes in links.say(bytes, to: peer) },
-                apply: { [unowned self] state in putInForce(state) }, log: log))
+                apply: { [unowned self] state in putInForce(state) },
+                publishKeys: { [unowned self] state, now in try offerKeys(state, now) }, log: log))
         links.follow(metadata: trust)
     }
 

@@ -5,6 +5,9 @@ package final class TrustKeeper: Sendable {
     struct Outside: Sendable {
         var send: @Sendable (NodeID, [UInt8]) -> Void
         var apply: @Sendable (SignedFederation) -> Void
+        /// Looks whether the node has to sign its keys anew, and has the centre hear of it.
+        /// - Returns: what the centre itself has to publish of its own.
+        var publishKeys: @Sendable (SignedFederation, Timestamp) throws -> (NodeID, SignedKeys)?
         var log: @Sendable (LinkLoop.Event) -> Void
     }
 
@@ -26,6 +29,10 @@ package final class TrustKeeper: Sendable {
     private static let tickMilliseconds = 500
     private static let saveMilliseconds: Int64 = 60_000
     private static let retryMilliseconds: Int64 = 10_000
+    /// A node has heard from its neighbours what is newest before it looks whether its keys are in it.
+    private static let firstLookMilliseconds: Int64 = 10_000
+    private static let keysMilliseconds: Int64 = 3_600_000
+    private static let offersMilliseconds: Int64 = 600_000
 
     private let folder: TrustFolder
     private let memory: String
@@ -42,6 +49,10 @@ package final class TrustKeeper: Sendable {
         var monotonic: Int64
         var saved: Int64
         var renewAgain: Int64 = 0
+        /// When the node's own keys are looked at next.
+        var keysAgain: Int64
+        /// When a node may next publish its keys.
+        var offersAgain: [NodeID: Int64] = [:]
     }
     private let own: Monitor<Own>
 
@@ -59,7 +70,10 @@ package final class TrustKeeper: Sendable {
         freshness.resumed(at: now)
         shown = Monitor((loaded.inForce, freshness))
         let monotonic = Clocks.monotonicMicroseconds() / 1000
-        own = Monitor(Own(exchange: TrustExchange(loaded), monotonic: monotonic, saved: monotonic))
+        own = Monitor(
+            Own(
+                exchange: TrustExchange(loaded), monotonic: monotonic, saved: monotonic,
+                keysAgain: monotonic + TrustKeeper.firstLookMilliseconds))
     }
 
     package var state: SignedFederation { shown.changeQuietly { $0.state } }
@@ -130,6 +144,7 @@ package final class TrustKeeper: Sendable {
         if isDue { save() }
         step { $0.tick(now: $1, monotonic: $2) }
         if online != nil { renewIfDue(monotonic) }
+        lookAtKeys(monotonic)
     }
 
     private func save() {
@@ -216,6 +231,58 @@ package final class TrustKeeper: Sendable {
         try objection(published.state)
         step { exchange, _, _ in exchange.published(published) }
         return published.state
+    }
+
+    /// Looks at the node's own keys now: not only once an hour.
+    package func lookAtKeysNow() {
+        queue.change { $0.append(.perform { keeper in keeper.own.changeQuietly { $0.keysAgain = 0 } }) }
+    }
+
+    private func lookAtKeys(_ monotonic: Int64) {
+        guard own.changeQuietly({ $0.keysAgain }) <= monotonic, let outside = outside.changeQuietly({ $0 }) else {
+            return
+        }
+        own.changeQuietly { $0.keysAgain = monotonic + TrustKeeper.keysMilliseconds }
+        do {
+            guard let (node, keys) = try outside.publishKeys(state, Clocks.wall()) else { return }
+            try publishKeys(keys, of: node)
+        } catch let error as FederationError { log(error) } catch {
+            outside.log(LinkLoop.Event(code: "keys-not-offered", peer: nil, detail: "\(type(of: error))"))
+        }
+    }
+
+    /// A node has signed its keys anew and says so, from end to end.
+    func offered(_ node: NodeID, _ bytes: [UInt8]) {
+        guard online != nil else { return }
+        queue.change { queue in
+            guard queue.count < TrustKeeper.mostWaiting else { return }
+            queue.append(
+                .perform { keeper in
+                    do throws(FederationError) {
+                        let keys = try TrustFile.read(SignedKeys.self, bytes, from: "the keys of \(node)")
+                        try keeper.publishKeys(keys, of: node)
+                    } catch { keeper.log(error, node) }
+                })
+        }
+    }
+
+    /// Nobody else signs for it: role `node-<id>` is the node's own.
+    private func publishKeys(_ keys: SignedKeys, of node: NodeID) throws(FederationError) {
+        guard let online else { return }
+        let monotonic = Clocks.monotonicMicroseconds() / 1000
+        // Each publication goes to every node: one that signs all the time does not move them all.
+        guard own.changeQuietly({ $0.offersAgain[node] ?? 0 }) <= monotonic else { return }
+        let (baseline, state) = own.changeQuietly { ($0.exchange.baseline, $0.exchange.state) }
+        let proposal = try Proposal.keys(keys, of: node, after: state, now: Clocks.wall())
+        let published = try Publication.following(
+            baseline, state, proposal, snapshot: try online.snapshot(), timestamp: try online.timestamp(),
+            now: freshness.time(Clocks.wall()))
+        if let fault = published.state.faults[node] { throw fault.error }
+        own.changeQuietly { $0.offersAgain[node] = monotonic + TrustKeeper.offersMilliseconds }
+        step { exchange, _, _ in exchange.published(published) }
+        outside.changeQuietly { $0 }?.log(
+            LinkLoop.Event(
+                code: "keys-published", peer: node, detail: "its own, under version \(proposal.version(of: node))"))
     }
 
     private func renewIfDue(_ monotonic: Int64) {

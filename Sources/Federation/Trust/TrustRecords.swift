@@ -65,7 +65,8 @@ package struct EnrolmentAnswer: TrustRecord, Equatable {
 }
 
 /// A node's `keys.json` and the metadata of its role that vouches for it, as texts.
-package struct SignedKeys: Codable, Sendable, Equatable {
+package struct SignedKeys: TrustRecord, Equatable {
+    package var format = 1
     package var keys: String
     package var metadata: String
 

@@ -108,6 +108,30 @@ extension SignedText {
 }
 
 extension Proposal {
+    /// What a node has signed of its keys: a newer version than is known, by the key to which `targets` delegates.
+    package static func keys(
+        _ keys: SignedKeys, of node: NodeID, after state: SignedFederation, now: Timestamp
+    ) throws(FederationError) -> Proposal {
+        let role = PublishedKeys.role(of: node)
+        do throws(TUFFault) {
+            let text = try SignedText(Array(keys.metadata.utf8), role, maximum: PublishedKeys.maximumBytes)
+            let known = state.metadata.snapshot?.meta[role]?.version ?? 0
+            let version = UInt64(try text.signed.integer("version", from: 1))
+            guard version > known else {
+                throw TUFFault(.rollback, role, "version \(version), version \(known) is known")
+            }
+            var base = ["root": state.metadata.root.text]
+            base["targets"] = state.metadata.targets["targets"]?.text
+            return Proposal(
+                federation: state.topology.federation, reason: "keys of \(node)", created: now, base: base,
+                roles: [role: text], files: [PublishedKeys.path(of: node): Array(keys.keys.utf8)])
+        } catch { throw error.error }
+    }
+
+    package func version(of node: NodeID) -> Int64 {
+        (try? roles[PublishedKeys.role(of: node)]?.signed.integer("version", from: 1)) ?? 0
+    }
+
     /// The first publication of a federation.
     /// - Parameters:
     ///   - roles: of root: `root`, `timestamp`, `snapshot`, `targets`.

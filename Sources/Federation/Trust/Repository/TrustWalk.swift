@@ -13,7 +13,10 @@ package struct TrustWalk: Sendable {
     ///   - baseline: the newest root with what it vouches for of the rest.
     ///   - known: what is in force; nil: nothing yet.
     package init(_ baseline: TUFTrusted, known: SignedFederation?, now: Timestamp) {
-        walk = TUFWalk(baseline, now: now, takesDelegated: true)
+        // What only takes away is taken however late; a node whose keys were not signed anew in time has a month to come in.
+        walk = TUFWalk(
+            baseline, now: now, takesDelegated: true,
+            lateness: { $0 == Denial.role ? 1 << 50 : PublishedKeys.graceDays * 86_400_000 })
         self.known = known
     }
 

@@ -40,11 +40,17 @@ package struct TUFWalk: Sendable {
     /// Delegated roles by the paths of their files.
     private var roles: [String: String] = [:]
     private let takesDelegated: Bool
+    private let lateness: @Sendable (String) -> Int64
 
     /// - Parameters:
     ///   - trusted: with what is on the disk, as the baseline.
     ///   - takesDelegated: every role to which `targets` delegates and which the snapshot lists is taken too.
-    package init(_ trusted: TUFTrusted, now: Timestamp, takesDelegated: Bool) {
+    ///   - lateness: milliseconds for which a delegated role's metadata is taken beyond its date.
+    package init(
+        _ trusted: TUFTrusted, now: Timestamp, takesDelegated: Bool,
+        lateness: @escaping @Sendable (String) -> Int64 = { _ in 0 }
+    ) {
+        self.lateness = lateness
         self.trusted = trusted
         self.now = now
         self.takesDelegated = takesDelegated
@@ -148,7 +154,8 @@ package struct TUFWalk: Sendable {
         let role = roles[file.path] ?? file.path
         do throws(TUFFault) {
             guard let bytes else { throw missing(role, file.path) }
-            try trusted.update(targets: bytes, of: role, parent: "targets", now: now)
+            try trusted.update(
+                targets: bytes, of: role, parent: "targets", now: now.advanced(byMilliseconds: -lateness(role)))
             verified.append(Verified(role: role, file: file, bytes: bytes))
         } catch { faults[role] = error }
         if wanted.isEmpty { stage = .done }
