@@ -106,7 +106,7 @@ struct ReportTests {
         let report = ReportTests.whole
         #expect(try NodeReport(decoding: report.encoded()) == report)
         #expect(try NodeReport(decoding: report.encoded() + [1, 2, 3]) == report)
-        #expect(report.encoded().count == 132 + 24 * report.queues.count)
+        #expect(report.encoded().count == 140 + 24 * report.queues.count)
         for count in 0..<report.encoded().count {
             #expect(throws: WireError.self) { try NodeReport(decoding: Array(report.encoded().prefix(count))) }
         }

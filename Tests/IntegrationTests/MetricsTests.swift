@@ -90,7 +90,7 @@ struct MetricsTests {
         }
         let rules = try text(MetricsTests.rules)
         let alarms = try matches("alert: (Ekc[A-Za-z]+)$", in: rules)
-        #expect(alarms.count == 20)
+        #expect(alarms.count == 21)
         #expect(
             Set(alarms.map { $0.lowercased() }) == (try matches("runbook_url: docs/alarms.md#([a-z]+)$", in: rules)))
         let pages = try text(ArchitecturePaths.root + "/docs/alarms.md")

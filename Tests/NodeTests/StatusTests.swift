@@ -146,6 +146,13 @@ struct StatusTests {
         Case(code: .overdue, isUrgent: false, says: "OSZN/77: 3") {
             $0.report?.queues = [.init(name: NodeReport.name(of: "OSZN/77"), waiting: 5, overdue: 3, oldest: ago(1))]
         },
+        Case(code: .metadataStale, isUrgent: false, says: "no newer signed metadata for 24 h") {
+            $0.report?.metadataAge = UInt64(day)
+        },
+        Case(code: .metadataStale, isUrgent: true, says: "no newer signed metadata for 14 d") {
+            $0.report?.metadataAge = UInt64(14 * day)
+        },
+        Case(code: .denied, isUrgent: false, says: "has taken it out") { $0.isDenied = true },
         Case(code: .topologyBehind, isUrgent: false, says: "topology 2, here 3") { $0.report?.topologyVersion = 2 },
         Case(code: .knowledgeBehind, isUrgent: false, says: "90 of 100 entries, and no more for 61 s") {
             $0.report?.knowledge = 90

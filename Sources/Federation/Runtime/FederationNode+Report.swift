@@ -13,6 +13,7 @@ extension FederationNode {
         var report = NodeReport(at: Clocks.wall(), started: links.started)
         report.isRewound = facts.isRewound
         report.topologyVersion = topology.version
+        report.metadataAge = UInt64(clamping: trust.freshness.age)
         report.certificateEnds = Timestamp(milliseconds: facts.ends * 1000)
         report.authorityEnds = Timestamp(milliseconds: facts.authority * 1000)
         report.closedRooms = UInt32(clamping: facts.closed)

@@ -4,7 +4,7 @@
 ///     version u8 = 1 · flags u8 (1 rewound, 2 draining) · at i64 · started i64 · topology version u64 · knowledge u64
 ///     · link certificate ends i64 · authority ends i64 · waiting u64 · oldest i64 (0: none) · closed rooms u32
 ///     · quarantined u64 · held elsewhere u64 · missing u64 · lost u64 · unbalanced u32 · used u64 · quota u64 · disk u64
-///     · queues u16 × (name u64, waiting u32, overdue u32, oldest i64) · bytes to come: ignored
+///     · queues u16 × (name u64, waiting u32, overdue u32, oldest i64) · metadata age u64 · bytes to come: ignored
 package struct NodeReport: Sendable, Hashable {
     /// The appeals that wait at one tenancy.
     package struct Queue: Sendable, Hashable {
@@ -56,6 +56,8 @@ package struct NodeReport: Sendable, Hashable {
     package var quotaBytes: UInt64 = 0
     package var diskBytes: UInt64 = 0
     package var queues: [Queue] = []
+    /// Milliseconds since it verified newer signed metadata.
+    package var metadataAge: UInt64 = 0
 
     package init(at: Timestamp, started: Timestamp) {
         self.at = at
@@ -94,6 +96,7 @@ extension NodeReport {
             writer.append(queue.overdue)
             writer.append(queue.oldest?.milliseconds ?? 0)
         }
+        writer.append(metadataAge)
     }
 
     package init(decoding bytes: [UInt8]) throws(WireError) {
@@ -131,6 +134,7 @@ extension NodeReport {
                     name: try reader.number(UInt64.self), waiting: try reader.number(UInt32.self),
                     overdue: try reader.number(UInt32.self), oldest: try reader.instantIfAny()))
         }
+        metadataAge = try reader.position()
     }
 }
 

@@ -20,6 +20,15 @@ enum NodeCommands {
             lines.append("draining since \(since): it takes nothing new; ekc node drain \(command.operands[0]) --undo")
         }
         if let damage = status.damage { lines.append("the store is damaged, no work is taken: \(damage)") }
+        let metadata = status.metadata
+        lines.append(
+            "signed metadata: root \(metadata.root), targets \(metadata.targets), timestamp \(metadata.timestamp), "
+                + "verified \(Age(seconds: metadata.ageSeconds)) ago"
+                + (metadata.ageSeconds * 1000 >= Freshness.hardMilliseconds
+                    ? ": nothing new is admitted any more"
+                    : metadata.ageSeconds * 1000 >= Freshness.warnMilliseconds ? ": stale" : ""))
+        lines += metadata.denied.map { "denied: \($0)" }
+        lines += metadata.faults.sorted { $0.key < $1.key }.map { "keys of \($0.key) are refused: \($0.value)" }
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
         if status.quarantined > 0 {

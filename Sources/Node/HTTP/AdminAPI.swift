@@ -21,6 +21,28 @@ struct AdminAPI {
             var state: String
         }
 
+        /// The signed metadata that is in force.
+        struct Metadata: Codable {
+            var root: UInt64
+            var targets: UInt64
+            var timestamp: UInt64
+            /// Since a newer timestamp was verified.
+            var ageSeconds: Int64
+            var denied: [String]
+            /// Nodes whose keys were refused, and why.
+            var faults: [String: String]
+
+            init(_ state: SignedFederation, _ freshness: Freshness) {
+                root = state.metadata.root.common.version
+                targets = state.metadata.targets["targets"]?.common.version ?? 0
+                timestamp = state.metadata.timestamp?.common.version ?? 0
+                ageSeconds = freshness.age / 1000
+                denied = state.denied.map(\.node.text)
+                faults = Dictionary(
+                    state.faults.map { ($0.key.text, $0.value.description) }, uniquingKeysWith: { first, _ in first })
+            }
+        }
+
         var node: String
         /// `ready`; `node-rewound` or `store-damaged`: an administrator must look.
         var state: String
@@ -32,6 +54,7 @@ struct AdminAPI {
         var federation: String
         var segment: String
         var topologyVersion: UInt64
+        var metadata: Metadata
         var links: [Link]
         /// Envelopes kept for others, by destination.
         var outbox: [String: UInt64]
@@ -354,6 +377,7 @@ struct AdminAPI {
             incarnation: node.store.incarnation.text,
             federation: node.settings.federation, segment: node.settings.segment,
             topologyVersion: node.topology.version,
+            metadata: Status.Metadata(node.trust.state, node.trust.freshness),
             links: links.map { Status.Link(peer: $0.peer.text, state: $0.phase.rawValue) }, outbox: waiting,
             probes: probes, knowledge: knowledge, missing: here.reduce(0) { $0 + $1.missing },
             lost: here.reduce(lostThere) { $0 + $1.lostCount },

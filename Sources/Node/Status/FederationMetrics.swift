@@ -118,6 +118,12 @@ extension Metrics {
         add("ekc_topology_version", "The version of the topology in force.", of: nodes) { node in
             node.report.map { Double($0.topologyVersion) }
         }
+        add("ekc_metadata_age_seconds", "Since the node verified newer signed metadata.", of: nodes) { node in
+            node.report.map { Double($0.metadataAge) / 1000 }
+        }
+        add("ekc_node_denied", "1: a security administrator has taken the node out.", of: nodes) { node in
+            node.isDenied ? 1 : 0
+        }
         add("ekc_knowledge_entries", "Entries of knowledge, published or applied.", of: nodes) { node in
             node.report.map { Double($0.knowledge) }
         }

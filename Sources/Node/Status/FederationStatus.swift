@@ -51,6 +51,8 @@ struct FederationStatus: Codable {
         var lost: UInt64?
         var unbalanced: UInt32?
         var topologyVersion: UInt64?
+        /// Since it verified newer signed metadata.
+        var metadataAgeSeconds: UInt64?
         var knowledge: UInt64?
         var keys: [Key]
         var usedBytes: UInt64?
@@ -145,6 +147,7 @@ extension FederationStatus.Node {
         lost = report?.lost
         unbalanced = report?.unbalanced
         topologyVersion = report?.topologyVersion
+        metadataAgeSeconds = report.map { $0.metadataAge / 1000 }
         knowledge = report?.knowledge
         keys = condition.keys(at: now).map {
             FederationStatus.Key(name: $0.name, ends: $0.ends.rfc3339, days: $0.days)

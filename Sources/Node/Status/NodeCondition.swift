@@ -37,6 +37,8 @@ struct NodeCondition {
     var stuckSince: Timestamp?
     /// What waits here for it.
     var mail: Mail?
+    /// A security administrator has taken it out.
+    var isDenied = false
 
     /// What was said of a tenancy.
     func queue(_ tenancy: String) -> NodeReport.Queue? {
@@ -44,9 +46,9 @@ struct NodeCondition {
         return report?.queues.first { $0.name == name }
     }
 
-    /// Since when nothing is heard of it; nil while its link runs, and while somebody has paused it on purpose.
+    /// Since when nothing is heard of it; nil while its link runs, and while somebody has paused it or taken it out on purpose.
     var darkSince: Timestamp? {
-        guard let link, !link.isUp, !link.isPaused else { return nil }
+        guard let link, !link.isUp, !link.isPaused, !isDenied else { return nil }
         return heard.map { min($0, link.since) } ?? link.since
     }
 }
@@ -64,6 +66,7 @@ struct FederationObservation {
     var links: [LinkStanding]
     var reports: [NodeID: ReportBook.Entry]
     var mail: [NodeID: NodeCondition.Mail]
+    var denied: Set<NodeID> = []
 
     /// Every node of the topology.
     var conditions: [NodeCondition] { topology.nodes.map(condition) }
@@ -76,7 +79,8 @@ struct FederationObservation {
         return NodeCondition(
             node: node.id, state: node.state, tenancies: tenancies,
             link: node.state == .live ? link(node.id, entry) : nil, report: isHere ? own : entry?.report,
-            heard: isHere ? now : entry?.heard, stuckSince: entry?.stuckSince, mail: mail[node.id])
+            heard: isHere ? now : entry?.heard, stuckSince: entry?.stuckSince, mail: mail[node.id],
+            isDenied: denied.contains(node.id))
     }
 
     private func link(_ node: NodeID, _ entry: ReportBook.Entry?) -> NodeCondition.Link {

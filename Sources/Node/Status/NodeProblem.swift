@@ -6,6 +6,7 @@ struct NodeProblem: Codable, Equatable {
     enum Code: String, Codable, CaseIterable {
         case dark
         case refused
+        case metadataStale = "metadata-stale"
         case nodeRewound = "node-rewound"
         case lost
         case countsDisagree = "counts-disagree"
@@ -13,6 +14,7 @@ struct NodeProblem: Codable, Equatable {
         case storeFilling = "store-filling"
         case clockSkew = "clock-skew"
         case paused
+        case denied
         case mailWaits = "mail-waits"
         case roomClosed = "room-closed"
         case held
@@ -51,6 +53,13 @@ extension NodeCondition {
     /// - Parameter topologyVersion: of who asks.
     func problems(at now: Timestamp, topologyVersion: UInt64, published: UInt64) -> [NodeProblem] {
         guard state == .live, let link else { return [] }
+        if isDenied {
+            return [
+                NodeProblem(
+                    code: .denied, isUrgent: false, what: "a security administrator has taken it out",
+                    remedy: "ekc topology status DIR says why; those of targets lift it")
+            ]
+        }
         var found = linkProblems(link, at: now)
         if let report {
             found += storeProblems(report, at: now) + keyProblems(report, at: now)
@@ -192,12 +201,23 @@ extension NodeCondition {
         _ report: NodeReport, at now: Timestamp, _ topologyVersion: UInt64, _ published: UInt64
     ) -> [NodeProblem] {
         var found: [NodeProblem] = []
+        if report.metadataAge >= UInt64(Freshness.warnMilliseconds) {
+            found.append(
+                NodeProblem(
+                    code: .metadataStale, isUrgent: report.metadataAge >= UInt64(Freshness.hardMilliseconds),
+                    what:
+                        "it has verified no newer signed metadata for \(Age(seconds: Int64(report.metadataAge / 1000)))",
+                    remedy:
+                        "at the node: its log says why it refuses it; at the centre: see whether it signs the timestamp"
+                ))
+        }
         if report.topologyVersion != topologyVersion {
             found.append(
                 NodeProblem(
                     code: .topologyBehind, isUrgent: false,
                     what: "it goes by topology \(report.topologyVersion), here \(topologyVersion) is in force",
-                    remedy: "ekc topology apply, where the lower one is"))
+                    remedy: "at the lower one: its log says why it has not taken the newer, or that it needs a restart")
+            )
         }
         if let stuck = stuckSince, now.milliseconds - stuck.milliseconds > StatusLimits.stuckMilliseconds {
             found.append(

@@ -60,7 +60,8 @@ final class NodeReporter: Sendable {
         FederationObservation(
             now: Clocks.wall(), topology: node.topology, here: node.id, own: try report(),
             links: node.links.standings(), reports: node.links.reportsOfOthers(),
-            mail: try node.mail().mapValues { NodeCondition.Mail(waiting: $0.waiting, oldest: $0.oldest) })
+            mail: try node.mail().mapValues { NodeCondition.Mail(waiting: $0.waiting, oldest: $0.oldest) },
+            denied: Set(node.trust.state.denied.map(\.node)))
     }
 
     private func queues() throws -> [QueueSummary] {
