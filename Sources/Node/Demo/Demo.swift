@@ -145,7 +145,9 @@ struct Demo {
             return last != nil
         }
         try record.write(to: options.directory)
-        return try last ?? ledger()
+        let counted = try last ?? ledger()
+        if options.previous == nil { try denyAndLift() }
+        return counted
     }
 
     private func start(_ name: String) throws {
@@ -341,9 +343,9 @@ struct Demo {
 
     // MARK: Waiting
 
-    private func progress(_ text: String) { Output.error("demo: \(text)") }
+    func progress(_ text: String) { Output.error("demo: \(text)") }
 
-    private func wait(_ what: String, seconds: Int64 = 180, until holds: () throws -> Bool) throws {
+    func wait(_ what: String, seconds: Int64 = 180, until holds: () throws -> Bool) throws {
         let deadline = Clocks.monotonicMicroseconds() + seconds * 1_000_000
         while Clocks.monotonicMicroseconds() < deadline {
             try checkNodes()

@@ -48,18 +48,55 @@ extension Demo {
 
     /// A newer topology is signed by two of three, published at the centre, and spreads from neighbour to neighbour.
     func publishTopology(_ text: [UInt8], reason: String) throws -> AdminAPI.Published {
-        let folder = node(Demo.centre).folder
-        let state = try folder.trust.load().inForce
-        let proposal = try ceremony.proposal(text, after: state, reason: reason, now: Clocks.wall())
-        return try NodeCommands.client(folder.path)
+        try publish(try ceremony.proposal(text, after: try published(), reason: reason, now: Clocks.wall()))
+    }
+
+    /// What is in force at the centre.
+    private func published() throws -> SignedFederation { try node(Demo.centre).folder.trust.load().inForce }
+
+    /// One security administrator takes a node out; everybody hears of it; those of targets lift it.
+    func denyAndLift() throws {
+        guard let name = topology.nodes.last?.id else { return }
+        let begun = Clocks.monotonicMicroseconds()
+        func passed() -> String { "\((Clocks.monotonicMicroseconds() - begun) / 1000) ms" }
+        progress("\(name) is taken out, by one signature")
+        _ = try publish(
+            try ceremony.denial(of: name, after: try published(), reason: "its disk was stolen", now: Clocks.wall()))
+        try wait("the last session of \(name)") { try sessions(of: name.text) == 0 }
+        progress("its last session is closed after \(passed()) (goal: 5 s)")
+        try wait("what every node knows") {
+            try nodes.keys.allSatisfy { other in
+                try other == name.text || metadata(at: other).denied == [name.text]
+            }
+        }
+        progress("all \(nodes.count - 1) others have verified it after \(passed())")
+        let ids = try published().denied.map(\.id)
+        _ = try publish(
+            try ceremony.lift(ids, after: try published(), reason: "it was found again", now: Clocks.wall()))
+        try wait("\(name)") { try sessions(of: name.text) > 0 }
+        progress("lifted by two of three; \(name) is back after \(passed())")
+    }
+
+    /// At both ends.
+    private func sessions(of name: String) throws -> Int {
+        let here = try status(at: name).links.count { $0.state == "running" }
+        let there = try status(at: Demo.centre).links.count { $0.peer == name && $0.state == "running" }
+        return here + there
+    }
+
+    private func status(at name: String) throws -> AdminAPI.Status {
+        try NodeCommands.client(node(name).folder.path).exchange(AdminAPI.Status.self, "GET", "/api/v1/node")
+    }
+
+    private func metadata(at name: String) throws -> AdminAPI.Status.Metadata { try status(at: name).metadata }
+
+    private func publish(_ proposal: Proposal) throws -> AdminAPI.Published {
+        try NodeCommands.client(node(Demo.centre).folder.path)
             .exchange(
                 AdminAPI.Published.self, "POST", "/api/v1/topology/publish",
                 body: Output.encode(
                     AdminAPI.NewPublication(proposal: String(decoding: proposal.bytes, as: UTF8.self))))
     }
 
-    func topologyVersion(at name: String) throws -> UInt64 {
-        try NodeCommands.client(node(name).folder.path)
-            .exchange(AdminAPI.Status.self, "GET", "/api/v1/node").topologyVersion
-    }
+    func topologyVersion(at name: String) throws -> UInt64 { try status(at: name).topologyVersion }
 }
