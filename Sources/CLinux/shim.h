@@ -48,6 +48,11 @@ static inline int clinux_clock_is_kept(void) {
 static inline void clinux_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 /// Exchanges two names in one step (RENAME_EXCHANGE; renameat2 is declared behind _GNU_SOURCE).
+/// Everything written to the file system of this descriptor is on the medium (syncfs is declared behind _GNU_SOURCE).
+static inline int clinux_syncfs(int descriptor) {
+    extern int syncfs(int);
+    return syncfs(descriptor);
+}
 static inline int clinux_exchange(const char *one, const char *other) {
     extern int renameat2(int, const char *, int, const char *, unsigned int);
     return renameat2(AT_FDCWD, one, AT_FDCWD, other, 1u << 1);

@@ -4,21 +4,24 @@ import Glibc
 /// Small files, written whole or not at all.
 package enum Files {
     /// Writes beside the place, syncs, and renames over it.
-    package static func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) throws(FederationError) {
+    /// - Parameter isSynced: false: the caller syncs the whole file system behind many of them.
+    package static func write(
+        _ bytes: [UInt8], to path: String, mode: UInt32 = 0o644, isSynced: Bool = true
+    ) throws(FederationError) {
         let result = bytes.withUnsafeBytes { buffer in
-            Result { () throws(FederationError) in try write(buffer, to: path, mode: mode) }
+            Result { () throws(FederationError) in try write(buffer, to: path, mode: mode, isSynced: isSynced) }
         }
         try result.get()
     }
 
     package static func write(
-        _ bytes: UnsafeRawBufferPointer, to path: String, mode: UInt32
+        _ bytes: UnsafeRawBufferPointer, to path: String, mode: UInt32, isSynced: Bool = true
     ) throws(FederationError) {
         let draft = path + ".new"
         unlink(draft)
         let descriptor = clinux_open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
         guard descriptor >= 0 else { throw .unwritable(draft) }
-        let isWritten = writeAll(bytes, to: descriptor) && fsync(descriptor) == 0
+        let isWritten = writeAll(bytes, to: descriptor) && (!isSynced || fsync(descriptor) == 0)
         let error = isWritten ? nil : FederationError.unwritable(draft)
         let isClosed = close(descriptor) == 0
         guard isWritten, isClosed, Glibc.rename(draft, path) == 0 else {
@@ -26,7 +29,16 @@ package enum Files {
             unlink(draft)
             throw error
         }
-        try syncFolder(of: path)
+        if isSynced { try syncFolder(of: path) }
+    }
+
+    /// Everything that was written to the file system of a folder is on the medium.
+    package static func syncAll(in folder: String) throws(FederationError) {
+        let descriptor = clinux_open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+        guard descriptor >= 0 else { throw .unwritable(folder) }
+        let error = clinux_syncfs(descriptor) == 0 ? nil : FederationError.unwritable(folder)
+        close(descriptor)
+        if let error { throw error }
     }
 
     /// Writes over the beginning of a file, which is made when it is missing, and syncs it: no other block is needed.

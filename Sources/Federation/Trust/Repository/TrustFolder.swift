@@ -137,11 +137,16 @@ package struct TrustFolder: Sendable {
     package func commit(_ next: SignedFederation) throws(FederationError) {
         guard let timestamp = next.metadata.timestamp else { return }
         var kept: Set<String> = [TrustFolder.timestamp]
+        var news: [(file: String, bytes: [UInt8])] = []
         for (file, bytes) in TrustFolder.tree(of: next).sorted(by: { $0.key < $1.key })
         where file != TrustFolder.timestamp {
             kept.insert(file)
-            if !holds(file, bytes) { try write(file, bytes) }
+            if !holds(file, bytes) { news.append((file, bytes)) }
         }
+        // Of a whole federation there are hundreds: one sync for all of them.
+        let isMany = news.count > TrustFolder.mostSynced
+        for (file, bytes) in news { try write(file, bytes, isSynced: !isMany) }
+        if isMany { try Files.syncAll(in: path) }
         try write(TrustFolder.timestamp, timestamp.text.bytes)
         clean(keeping: kept)
     }
@@ -179,10 +184,13 @@ package struct TrustFolder: Sendable {
         return tree
     }
 
-    private func write(_ file: String, _ bytes: [UInt8]) throws(FederationError) {
+    /// Files that are synced one by one.
+    private static let mostSynced = 16
+
+    private func write(_ file: String, _ bytes: [UInt8], isSynced: Bool = true) throws(FederationError) {
         let place = path + "/" + file
         try Files.makeFolder(String(place[..<(place.lastIndex(of: "/") ?? place.startIndex)]), mode: 0o755)
-        try Files.write(bytes, to: place)
+        try Files.write(bytes, to: place, isSynced: isSynced)
     }
 
     /// What nothing leads to goes. The roots stay: who has slept long walks over them.
