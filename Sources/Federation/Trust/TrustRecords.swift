@@ -78,7 +78,7 @@ package struct SignedKeys: TrustRecord, Equatable {
         do throws(TUFFault) {
             let metadata = try TUFTargets(Array(metadata.utf8), role)
             try TUFRole([identity], threshold: 1).requireSigned(metadata.text, role)
-            let facts = metadata.targets[PublishedKeys.path(of: node)]?.facts
+            let facts = metadata.targets[PublishedKeys.path(of: node)]
             if facts == nil || facts?.difference(of: Array(keys.utf8)) != nil {
                 return "its keys are not what it signed"
             }

@@ -130,7 +130,7 @@ struct TUFClientFolder {
         _ name: String, metadata: String, targets: String, to place: String, _ web: WebFiles
     ) throws(FederationError) -> String {
         let isConsistent = trusted.root.isConsistent
-        let facts = try find(name, metadata, web).facts
+        let facts = try find(name, metadata, web)
         let file = "\(place)/\(PercentEncoding.segment(name))"
         let length = facts.length ?? 0
         if Files.exists(file), let known = try? Files.read(file, maximum: length), facts.difference(of: known) == nil {
@@ -148,7 +148,7 @@ struct TUFClientFolder {
 
     private mutating func find(
         _ name: String, _ metadata: String, _ web: WebFiles
-    ) throws(FederationError) -> TUFTargets.Target {
+    ) throws(FederationError) -> TUFFileFacts {
         var search = TUFSearch(name)
         while true {
             switch search.next(in: trusted) {

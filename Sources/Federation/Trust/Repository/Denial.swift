@@ -17,9 +17,10 @@ package struct Denial: Sendable, Hashable {
 
     /// The entries of the role's metadata, `x-denied`.
     package static func read(_ deny: TUFTargets) throws(TUFFault) -> [Denial] {
-        guard deny.text.signed.has("x-denied") else { return [] }
+        let signed = deny.text.signed
+        guard signed.has("x-denied") else { return [] }
         var ids: Set<String> = []
-        return try deny.text.signed.list("x-denied").map { (entry) throws(TUFFault) in
+        return try signed.list("x-denied").map { (entry) throws(TUFFault) in
             let fields = try SignedFields(entry.value, role)
             let id = try fields.text("id")
             guard !id.isEmpty, id.utf8.count <= 64, ids.insert(id).inserted else {
@@ -32,7 +33,8 @@ package struct Denial: Sendable, Hashable {
 
     /// The ids that `targets` takes back, `x-lifted`.
     package static func lifted(_ targets: TUFTargets) throws(TUFFault) -> Set<String> {
-        targets.text.signed.has("x-lifted") ? Set(try targets.text.signed.texts("x-lifted")) : []
+        let signed = targets.text.signed
+        return signed.has("x-lifted") ? Set(try signed.texts("x-lifted")) : []
     }
 
     var json: JSONText.Value {

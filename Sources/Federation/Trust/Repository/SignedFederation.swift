@@ -46,11 +46,11 @@ package struct SignedFederation: Sendable {
                 case pinsPath: 8 << 20
                 default: segment(of: path) == nil ? nil : 64 << 10
                 }
-            if let maximum { found.append(Target(path: path, facts: target.facts, maximum: maximum)) }
+            if let maximum { found.append(Target(path: path, facts: target, maximum: maximum)) }
         }
         for delegation in targets.delegations {
             guard let node = node(of: delegation), let own = metadata.targets[delegation.name],
-                let facts = own.targets[PublishedKeys.path(of: node)]?.facts
+                let facts = own.targets[PublishedKeys.path(of: node)]
             else { continue }
             found.append(
                 Target(

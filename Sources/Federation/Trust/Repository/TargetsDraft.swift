@@ -23,7 +23,7 @@ package struct TargetsDraft: Sendable {
 
     package init(after current: TUFTargets) throws(FederationError) {
         version = current.common.version + 1
-        targets = current.targets.mapValues(\.facts)
+        targets = current.targets
         delegations = current.delegations
         do throws(TUFFault) { lifted = try Denial.lifted(current) } catch { throw error.error }
     }

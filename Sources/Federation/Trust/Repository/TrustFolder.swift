@@ -147,7 +147,7 @@ package struct TrustFolder: Sendable {
         let isMany = news.count > TrustFolder.mostSynced
         for (file, bytes) in news { try write(file, bytes, isSynced: !isMany) }
         if isMany { try Files.syncAll(in: path) }
-        try write(TrustFolder.timestamp, timestamp.text.bytes)
+        try write(TrustFolder.timestamp, timestamp.bytes)
         clean(keeping: kept)
     }
 
@@ -172,13 +172,13 @@ package struct TrustFolder: Sendable {
     package static func tree(of state: SignedFederation) -> [String: [UInt8]] {
         let metadata = state.metadata
         var tree: [String: [UInt8]] = [:]
-        tree[TUFWalk.path(of: "root", version: metadata.root.common.version)] = metadata.root.text.bytes
-        tree[timestamp] = metadata.timestamp?.text.bytes
+        tree[TUFWalk.path(of: "root", version: metadata.root.common.version)] = metadata.root.bytes
+        tree[timestamp] = metadata.timestamp?.bytes
         if let snapshot = metadata.snapshot {
-            tree[TUFWalk.path(of: "snapshot", version: snapshot.common.version)] = snapshot.text.bytes
+            tree[TUFWalk.path(of: "snapshot", version: snapshot.common.version)] = snapshot.bytes
         }
         for (role, known) in metadata.targets where metadata.has(role) {
-            tree[TUFWalk.path(of: role, version: known.common.version)] = known.text.bytes
+            tree[TUFWalk.path(of: role, version: known.common.version)] = known.bytes
         }
         for target in SignedFederation.targets(of: metadata) { tree[target.file.path] = state.files[target.path] }
         return tree
@@ -244,7 +244,7 @@ package struct TrustFolder: Sendable {
                     role: "root",
                     file: TUFWalk.File(
                         path: TUFWalk.path(of: "root", version: baseline.root.common.version),
-                        maximum: TUFRoot.maximumBytes), bytes: baseline.root.text.bytes)
+                        maximum: TUFRoot.maximumBytes), bytes: baseline.root.bytes)
             ])
         }
         var walk = TrustWalk(baseline, known: loaded?.inForce, now: now)

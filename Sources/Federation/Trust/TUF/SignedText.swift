@@ -48,6 +48,13 @@ package struct SignedText: Sendable {
         }
     }
 
+    /// Of bytes that have been read once.
+    init(again bytes: [UInt8]) {
+        do throws(TUFFault) { self = try SignedText(bytes, "", maximum: bytes.count) } catch {
+            preconditionFailure("metadata that was read cannot be read again: \(error)")
+        }
+    }
+
     /// The file with more signatures, or with none.
     package static func file(_ signed: JSONText.Value, _ signatures: [Signature]) -> [UInt8] {
         let list = signatures.map { signature in

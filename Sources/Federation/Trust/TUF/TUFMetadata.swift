@@ -21,13 +21,16 @@ package struct TUFRoot: Sendable {
     package static let maximumBytes = 64 << 10
     package static let roles = ["root", "timestamp", "snapshot", "targets"]
 
-    package let text: SignedText
+    /// As it stands in the file; the tree is made again when it is asked for: a node keeps hundreds of them.
+    package let bytes: [UInt8]
+    package var text: SignedText { SignedText(again: bytes) }
     package let common: TUFCommon
     package let roles: [String: TUFRole]
     package let isConsistent: Bool
 
     package init(_ bytes: [UInt8]) throws(TUFFault) {
-        text = try SignedText(bytes, "root", maximum: TUFRoot.maximumBytes)
+        self.bytes = bytes
+        let text = try SignedText(bytes, "root", maximum: TUFRoot.maximumBytes)
         common = try TUFCommon(text, type: "root", role: "root")
         isConsistent = try text.signed.bool("consistent_snapshot")
         let keys = try TUFDelegations.keys(text.signed)
@@ -108,14 +111,17 @@ package struct TUFMeta: Sendable, Hashable {
 package struct TUFTimestamp: Sendable {
     package static let maximumBytes = 16 << 10
 
-    package let text: SignedText
+    /// As it stands in the file; the tree is made again when it is asked for: a node keeps hundreds of them.
+    package let bytes: [UInt8]
+    package var text: SignedText { SignedText(again: bytes) }
     package let common: TUFCommon
     package let snapshot: TUFMeta
     /// `x-signed`: when it was signed; nil in what others write.
     package let signedAt: Timestamp?
 
     package init(_ bytes: [UInt8]) throws(TUFFault) {
-        text = try SignedText(bytes, "timestamp", maximum: TUFTimestamp.maximumBytes)
+        self.bytes = bytes
+        let text = try SignedText(bytes, "timestamp", maximum: TUFTimestamp.maximumBytes)
         common = try TUFCommon(text, type: "timestamp", role: "timestamp")
         let meta = try text.signed.table("meta")
         guard meta.count == 1, meta[0].name == "snapshot.json" else {
@@ -130,13 +136,16 @@ package struct TUFTimestamp: Sendable {
 package struct TUFSnapshot: Sendable {
     package static let maximumBytes = 1 << 20
 
-    package let text: SignedText
+    /// As it stands in the file; the tree is made again when it is asked for: a node keeps hundreds of them.
+    package let bytes: [UInt8]
+    package var text: SignedText { SignedText(again: bytes) }
     package let common: TUFCommon
     /// By role.
     package let meta: [String: TUFMeta]
 
     package init(_ bytes: [UInt8]) throws(TUFFault) {
-        text = try SignedText(bytes, "snapshot", maximum: TUFSnapshot.maximumBytes)
+        self.bytes = bytes
+        let text = try SignedText(bytes, "snapshot", maximum: TUFSnapshot.maximumBytes)
         common = try TUFCommon(text, type: "snapshot", role: "snapshot")
         var meta: [String: TUFMeta] = [:]
         for (name, fields) in try text.signed.table("meta") {
@@ -151,24 +160,20 @@ package struct TUFSnapshot: Sendable {
 package struct TUFTargets: Sendable {
     package static let maximumBytes = 8 << 20
 
-    package struct Target: Sendable {
-        package var facts: TUFFileFacts
-        package var custom: SignedFields?
-    }
-
-    package let text: SignedText
+    /// As it stands in the file; the tree is made again when it is asked for: a node keeps hundreds of them.
+    package let bytes: [UInt8]
+    package var text: SignedText { SignedText(again: bytes) }
     package let common: TUFCommon
-    package let targets: [String: Target]
+    package let targets: [String: TUFFileFacts]
     package let delegations: [TUFDelegation]
 
     package init(_ bytes: [UInt8], _ role: String) throws(TUFFault) {
-        text = try SignedText(bytes, role, maximum: TUFTargets.maximumBytes)
+        self.bytes = bytes
+        let text = try SignedText(bytes, role, maximum: TUFTargets.maximumBytes)
         common = try TUFCommon(text, type: "targets", role: role)
-        var targets: [String: Target] = [:]
+        var targets: [String: TUFFileFacts] = [:]
         for (path, fields) in try text.signed.table("targets") {
-            targets[path] = Target(
-                facts: try TUFFileFacts(fields, isTarget: true),
-                custom: fields.has("custom") ? try fields.object("custom") : nil)
+            targets[path] = try TUFFileFacts(fields, isTarget: true)
         }
         self.targets = targets
         delegations =

@@ -4,7 +4,7 @@ package struct TUFSearch: Sendable {
     package enum Step: Sendable {
         /// The metadata of this role is wanted.
         case load(role: String, parent: String?)
-        case found(TUFTargets.Target)
+        case found(TUFFileFacts)
         case none
     }
 

@@ -62,7 +62,7 @@ package struct TUFTrusted: Sendable {
     package var hasSnapshot: Bool {
         guard let timestamp, let snapshot else { return false }
         return snapshot.common.version == timestamp.snapshot.version
-            && timestamp.snapshot.facts.difference(of: snapshot.text.bytes) == nil
+            && timestamp.snapshot.facts.difference(of: snapshot.bytes) == nil
     }
 
     package mutating func update(snapshot bytes: [UInt8], now: Timestamp?) throws(TUFFault) {
@@ -93,7 +93,7 @@ package struct TUFTrusted: Sendable {
     /// Whether a role's metadata is the version that the snapshot names.
     package func has(_ role: String) -> Bool {
         guard let meta = snapshot?.meta[role], let known = targets[role] else { return false }
-        return known.common.version == meta.version && meta.facts.difference(of: known.text.bytes) == nil
+        return known.common.version == meta.version && meta.facts.difference(of: known.bytes) == nil
     }
 
     /// The metadata of `targets`, or of a role to which a parent delegates.
