@@ -5,11 +5,14 @@ import time
 
 from processes import Failed, Federation, progress, wait
 
-TOPOLOGY = """{ "format": 1, "version": 1, "federation": "ekc.test",
+TOPOLOGY = """{ "format": 2, "version": 1, "federation": "ekc.test",
   "segments": [ {"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"} ],
   "nodes": [ {"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:0"]},
              {"id": "subject-77", "segment": "oszn", "state": "live", "addresses": []},
              {"id": "subject-78", "segment": "oszn", "state": "live", "addresses": []} ],
+  "rights": [
+    {"from": ["centre"], "to": ["centre", "oszn"], "kinds": ["escalation", "status", "topology", "entry", "probe"]},
+    {"from": ["oszn"], "to": ["centre", "oszn"], "kinds": ["escalation", "answer", "returned", "status", "topology", "probe"]}],
   "tenancies": [], "homes": [], "special": [],
   "links": [ {"dials": "subject-77", "listens": "centre"}, {"dials": "subject-78", "listens": "centre"} ] }
 """

@@ -43,9 +43,12 @@ package final class TestFederation {
             }
             let links = nodes.dropFirst().map { "{\"dials\": \"\($0)\", \"listens\": \"\(nodes[0])\"}" }
             return """
-                {"format": 1, "version": \(version), "federation": "ekc.test",
+                {"format": 2, "version": \(version), "federation": "ekc.test",
                 "segments": [{"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"}],
                 "nodes": [\(list.joined(separator: ",\n"))],
+                "rights": [
+                  {"from": ["centre"], "to": ["centre", "oszn"], "kinds": ["escalation", "status", "topology", "entry", "probe"]},
+                  {"from": ["oszn"], "to": ["centre", "oszn"], "kinds": ["escalation", "answer", "returned", "status", "topology", "probe"]}],
                 "tenancies": [], "homes": [], "special": [], "links": [\(links.joined(separator: ",\n"))]}
                 """
         }

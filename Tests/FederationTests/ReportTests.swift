@@ -1,3 +1,4 @@
+import FederationTestKit
 import Testing
 
 @testable import Federation

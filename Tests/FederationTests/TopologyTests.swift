@@ -17,7 +17,7 @@ struct TopologyTests {
 
     /// A good topology with one entry a line, so that a fault's line is known.
     static let good = [
-        "{ \"format\": 1, \"version\": 7, \"federation\": \"ekc.test\",",
+        "{ \"format\": 2, \"version\": 7, \"federation\": \"ekc.test\",",
         "\"segments\": [ {\"id\": \"centre\", \"profile\": \"tls13\"},",
         "{\"id\": \"oszn\", \"profile\": \"tls13\"} ],",
         "\"nodes\": [ {\"id\": \"centre\", \"segment\": \"centre\", \"state\": \"live\", \"addresses\": [\"10.0.0.1:7410\"]},",
@@ -29,7 +29,9 @@ struct TopologyTests {
         "{\"organisation\": \"MSE\", \"subjects\": [\"77\", \"78\"], \"tenancy\": \"MSE/77\", \"from\": \"2022-01-01\"} ],",
         "\"special\": [ {\"organisation\": \"MSE\", \"subjects\": \"all\", \"tenancy\": \"MSE/77\"} ],",
         "\"links\": [ {\"dials\": \"subject-77\", \"listens\": \"centre\"},",
-        "{\"dials\": \"subject-78\", \"listens\": \"centre\"} ] }",
+        "{\"dials\": \"subject-78\", \"listens\": \"centre\"} ],",
+        "\"rights\": [ {\"from\": [\"centre\"], \"to\": [\"oszn\"], \"kinds\": [\"escalation\", \"status\", \"entry\"]},",
+        "{\"from\": [\"oszn\"], \"to\": [\"centre\"], \"kinds\": [\"answer\", \"returned\", \"status\"]} ] }",
     ]
 
     static func home(from day: String) -> String {
@@ -59,7 +61,7 @@ struct TopologyTests {
         Planted(code: "malformed", line: 2, from: "\"tls13\"},", to: "\"tls13\";}"),
         Planted(code: "malformed", line: 1, from: "\"version\": 7", to: "\"version\": 7.5"),
         Planted(code: "malformed", line: 1, from: "\"version\": 7", to: "\"version\": 7, \"version\": 8"),
-        Planted(code: "format-unknown", line: 1, from: "\"format\": 1", to: "\"format\": 2"),
+        Planted(code: "format-unknown", line: 1, from: "\"format\": 2", to: "\"format\": 3"),
         Planted(
             code: "unknown-field", line: 3, from: "\"profile\": \"tls13\"}", to: "\"profile\": \"tls13\", \"x\": 1}"),
         Planted(code: "missing-field", line: 5, from: ", \"addresses\": []", to: ""),
@@ -107,6 +109,13 @@ struct TopologyTests {
         Planted(code: "unknown-node", line: 13, from: "\"listens\": \"centre\"", to: "\"listens\": \"nobody\""),
         Planted(code: "link-twice", line: 13, from: "subject-78", to: "subject-77"),
         Planted(code: "no-route", line: 5, from: "", to: ""),
+        Planted(code: "format-old", line: 1, from: "\"format\": 2", to: "\"format\": 1"),
+        Planted(code: "unknown-segment", line: 14, from: "\"to\": [\"oszn\"]", to: "\"to\": [\"oszn\", \"gamma\"]"),
+        Planted(code: "unknown-value", line: 14, from: "\"entry\"", to: "\"entries\""),
+        Planted(code: "unknown-value", line: 14, from: "\"entry\"", to: "\"receipt\""),
+        Planted(code: "right-twice", line: 14, from: "\"entry\"", to: "\"entry\", \"status\""),
+        Planted(code: "nothing-named", line: 15, from: "[\"oszn\"]", to: "[]"),
+        Planted(code: "home-without-rights", line: 7, from: "", to: ""),
         Planted(code: "wrong-type", line: 7, from: "240", to: "\"240\""),
     ]
 
@@ -115,6 +124,8 @@ struct TopologyTests {
         var lines = TopologyTests.good
         if fault.code == "no-route" {
             lines[11] = "\"links\": ["
+        } else if fault.code == "home-without-rights" {
+            lines[14] = lines[14].replacing("\"answer\", ", with: "")
         } else {
             #expect(lines[fault.line - 1].contains(fault.from))
             lines[fault.line - 1] = lines[fault.line - 1].replacing(fault.from, with: fault.to)
@@ -177,7 +188,7 @@ struct TopologyTests {
     }
 
     /// The lines of the demo that are an entry each.
-    static let entries = [4...8, 11...16, 19...27, 30...37, 40...42, 45...49].flatMap { Array($0) }
+    static let entries = [4...8, 11...16, 19...27, 30...37, 40...42, 45...47, 50...54].flatMap { Array($0) }
 
     @Test(
         "An entry of the demo that is taken out is one fault at most; one that stands twice is one", arguments: entries)
@@ -209,7 +220,7 @@ struct TopologyTests {
     func places() throws {
         let found = try TopologyTests.demo { $0[11] = $0[11].replacing("subject-77", with: "subject-7") }
         #expect(found.map { "\($0.code) \($0.line)" } == ["unknown-node 19"], "\(found)")
-        #expect(found.first?.message.contains("see also line 21, 23, 45") ?? false, "\(found)")
+        #expect(found.first?.message.contains("see also line 21, 23, 50") ?? false, "\(found)")
         #expect(found.first?.remedy.contains("\"subject-7\"") ?? false, "\(found)")
     }
 

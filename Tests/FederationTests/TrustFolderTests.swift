@@ -17,9 +17,11 @@ struct TrustFolderTests {
     private static func text(_ version: Int) -> [UInt8] {
         Array(
             """
-            {"format": 1, "version": \(version), "federation": "ekc.test",
+            {"format": 2, "version": \(version), "federation": "ekc.test",
              "segments": [{"id": "centre", "profile": "tls13"}],
              "nodes": [{"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:0"]}],
+             "rights": [
+               {"from": ["centre"], "to": ["centre"], "kinds": ["escalation", "status", "topology", "entry", "probe"]}],
              "tenancies": [], "homes": [], "special": [], "links": []}
             """.utf8)
     }

@@ -19,9 +19,11 @@ struct BadInputTests {
         let answer = try authority.issue(try place.create(settings), now: Clocks.wall())
         try place.install(answer)
         let topology = """
-            {"format": 1, "version": 1, "federation": "ekc.test",
+            {"format": 2, "version": 1, "federation": "ekc.test",
              "segments": [{"id": "centre", "profile": "tls13"}],
              "nodes": [{"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:0"]}],
+             "rights": [
+               {"from": ["centre"], "to": ["centre"], "kinds": ["escalation", "status", "topology", "entry", "probe"]}],
              "tenancies": [], "homes": [], "special": [], "links": []}
             """
         var pins = Pins(federation: "ekc.test")

@@ -62,9 +62,12 @@ final class ProcessFederation {
         let nodes = leaves.map { #", {"id": "\#($0)", "segment": "oszn", "state": "live", "addresses": []}"# }.joined()
         let links = leaves.map { #"{"dials": "\#($0)", "listens": "centre"}"# }.joined(separator: ", ")
         return """
-            { "format": 1, "version": 1, "federation": "ekc.test",
+            { "format": 2, "version": 1, "federation": "ekc.test",
               "segments": [ {"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"} ],
               "nodes": [ {"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:\(port)"]}\(nodes) ],
+              "rights": [
+                {"from": ["centre"], "to": ["centre", "oszn"], "kinds": ["escalation", "status", "topology", "entry", "probe"]},
+                {"from": ["oszn"], "to": ["centre", "oszn"], "kinds": ["escalation", "answer", "returned", "status", "topology", "probe"]}],
               "tenancies": [], "homes": [], "special": [], "links": [ \(links) ] }
             """
     }

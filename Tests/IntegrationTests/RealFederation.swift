@@ -90,7 +90,7 @@ final class RealFederation {
     private func writeTopology(_ name: String) throws {
         func address(_ name: String) -> String { "\"127.0.0.1:\(ready[name]?.link ?? 0)\"" }
         let text = """
-            {"format": 1, "version": 1, "federation": "ekc.test",
+            {"format": 2, "version": 1, "federation": "ekc.test",
              "segments": [{"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"},
                           {"id": "fss", "profile": "tls13"}],
              "nodes": [{"id": "centre", "segment": "centre", "state": "live", "addresses": [\(address("centre"))]},
@@ -98,6 +98,9 @@ final class RealFederation {
                         "addresses": [\(address("subject-77"))]},
                        {"id": "subject-78", "segment": "oszn", "subject": "78", "state": "live", "addresses": []},
                        {"id": "cc-fss", "segment": "fss", "state": "live", "addresses": []}],
+             "rights": [
+               {"from": ["centre"], "to": ["centre", "oszn", "fss"], "kinds": ["escalation", "status", "topology", "entry", "probe"]},
+               {"from": ["oszn", "fss"], "to": ["centre", "oszn", "fss"], "kinds": ["escalation", "answer", "returned", "status", "topology", "probe"]}],
              "tenancies": [{"id": "OSZN/77", "organisation": "OSZN", "node": "subject-77", "lines": ["2"], "open": true,
                             "dueMinutes": 240, "fallback": "Позже."},
                            {"id": "OSZN/78", "organisation": "OSZN", "node": "subject-78", "lines": ["2"], "open": true,

@@ -184,13 +184,16 @@ struct StatusTests {
     }
 
     private static let text = """
-        {"format": 1, "version": 3, "federation": "ekc.test",
+        {"format": 2, "version": 3, "federation": "ekc.test",
          "segments": [{"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"}],
          "nodes": [{"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:1"]},
                    {"id": "subject-50", "segment": "oszn", "state": "live", "addresses": []},
                    {"id": "subject-66", "segment": "oszn", "state": "planned", "addresses": []},
                    {"id": "subject-77", "segment": "oszn", "state": "live", "addresses": []},
                    {"id": "subject-78", "segment": "oszn", "state": "live", "addresses": []}],
+         "rights": [
+           {"from": ["centre"], "to": ["centre", "oszn"], "kinds": ["escalation", "status", "topology", "entry", "probe"]},
+           {"from": ["oszn"], "to": ["centre", "oszn"], "kinds": ["escalation", "answer", "returned", "status", "topology", "probe"]}],
          "tenancies": [], "homes": [], "special": [],
          "links": [{"dials": "subject-50", "listens": "centre"}, {"dials": "subject-66", "listens": "centre"},
                    {"dials": "subject-77", "listens": "centre"}, {"dials": "subject-78", "listens": "centre"}]}

@@ -8,13 +8,16 @@ import FederationTestKit
 extension World {
     private static func topologyText(_ homes: String) -> String {
         """
-        { "format": 1, "version": 1, "federation": "ekc.test",
+        { "format": 2, "version": 1, "federation": "ekc.test",
           "segments": [ {"id": "centre", "profile": "tls13"}, {"id": "oszn", "profile": "tls13"} ],
           "nodes": [
             {"id": "centre", "segment": "centre", "state": "live", "addresses": []},
             {"id": "relay", "segment": "oszn", "state": "live", "addresses": ["127.0.0.1:0"]},
             {"id": "region-a", "segment": "oszn", "subject": "77", "state": "live", "addresses": []},
             {"id": "region-b", "segment": "oszn", "subject": "78", "state": "live", "addresses": []} ],
+          "rights": [
+            {"from": ["centre"], "to": ["centre", "oszn"], "kinds": ["escalation", "status", "topology", "entry", "probe"]},
+            {"from": ["oszn"], "to": ["centre", "oszn"], "kinds": ["escalation", "answer", "returned", "status", "topology", "probe"]}],
           "tenancies": [
             {"id": "OSZN/77", "organisation": "OSZN", "node": "region-a", "lines": ["2"], "open": true, "dueMinutes": 9},
             {"id": "OSZN/78", "organisation": "OSZN", "node": "region-b", "lines": ["2"], "open": true, "dueMinutes": 9},
@@ -80,7 +83,7 @@ extension World {
     /// The newer topology is here.
     func moveHomes(_ node: SimulatedNode) {
         guard let homes = node.homes, let next = topology(World.after) else { return }
-        homes.replace(with: next)
+        homes.replace(with: next, denied: [])
         lookForMoved(node)
     }
 

@@ -293,7 +293,9 @@ final class World {
         if index % 5 == 4 { return publish(index) }
         let origin = leaves[Int.random(in: 0..<leaves.count, using: &random)]
         let others = leaves.filter { $0 != origin }
-        let kinds: [MessageKind] = [.escalation, .escalation, .answer, .topology, .entry]
+        // One that is of the application, in the lane of control.
+        let urgent = MessageKind(rawValue: 15) ?? .answer
+        let kinds: [MessageKind] = [.escalation, .escalation, .answer, urgent, .entry]
         let kind = kinds[Int.random(in: 0..<kinds.count, using: &random)]
         // Some ids are used by two origins: each of them means its own message.
         let id = ID128(high: 7, low: UInt64(index / 2 * 2 + (index % 8 == 1 ? 0 : index % 2)))

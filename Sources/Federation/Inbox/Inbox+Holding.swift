@@ -79,6 +79,12 @@ extension Inbox {
         switch decision {
         case .return: row.code = "quarantine-returned"
         case .release:
+            guard admission(row.header) == .by(.allowed) else {
+                throw FederationError(
+                    "right-denied",
+                    "number \(number), \(row.header.kind) from \(row.header.stream.origin), is not allowed by the topology "
+                        + "in force", remedy: "have the right given back, or the denial lifted, first; or return it")
+            }
             var outcome = ExchangeOutcome()
             row.code = try open(row.envelope, &outcome, in: transaction) ?? ""
             if row.code.isEmpty, let opened = try? EnvelopeCodec.decode(row.envelope),
@@ -150,6 +156,14 @@ extension Inbox {
     /// What ends the process as it is released is held for people after that, as it would be when it came.
     func release(_ number: UInt64, _ version: UInt64, in transaction: borrowing WriteTransaction) throws {
         guard var row = try Quarantine.row(number, in: transaction) else { return }
+        switch admission(row.header) {
+        case .by(.allowed): break
+        case .by(.awaitsTopology): return
+        case .by(.denied), .by(.changed), .originDenied:
+            // What it waited for does not allow it: a person decides.
+            row.reason = admission(row.header) == .originDenied ? .denied : .rightsChanged
+            return try Quarantine.put(row, as: number, in: transaction)
+        }
         let attempt = Attempt(row.header)
         let tries = attempts.tries(attempt)
         guard tries < Inbox.mostTries else {

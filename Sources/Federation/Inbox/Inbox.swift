@@ -7,6 +7,7 @@ package struct Inbox: Sendable {
     let sender: Outbox
     let attempts: any AttemptLog
     let topologyVersion: @Sendable () -> UInt64
+    let admission: @Sendable (EnvelopeHeader) -> TopologyInForce.Admission
     /// Hears what a node has signed of its keys.
     let keysOffered: @Sendable (NodeID, [UInt8]) -> Void
     /// The newest version for which everything that was parked has been decided, in this process.
@@ -19,9 +20,11 @@ package struct Inbox: Sendable {
     /// - Parameters:
     ///   - attempts: what outlives the process.
     ///   - topologyVersion: of the topology that is in force here.
+    ///   - admission: what the rights that are in force here say of a message.
     package init(
         node: NodeID, application: any Application, sender: Outbox, attempts: any AttemptLog,
         topologyVersion: @escaping @Sendable () -> UInt64,
+        admission: @escaping @Sendable (EnvelopeHeader) -> TopologyInForce.Admission,
         keysOffered: @escaping @Sendable (NodeID, [UInt8]) -> Void = { _, _ in }
     ) {
         self.node = node
@@ -29,6 +32,7 @@ package struct Inbox: Sendable {
         self.sender = sender
         self.attempts = attempts
         self.topologyVersion = topologyVersion
+        self.admission = admission
         self.keysOffered = keysOffered
     }
 
@@ -115,6 +119,7 @@ package struct Inbox: Sendable {
         guard item.header.kind != .refill else {
             return try open(item.bytes, &outcome, in: transaction).map(Verdict.rejected) ?? .applied
         }
+        if let verdict = try refusal(of: item, in: transaction) { return verdict }
         let attempt = Attempt(item.header)
         let tries = attempts.tries(attempt)
         guard tries < Inbox.mostTries else {
@@ -128,6 +133,23 @@ package struct Inbox: Sendable {
             try mayHold(item, in: transaction)
         else { return .rejected(code) }
         return .held(.parked, tries: 1)
+    }
+
+    /// What the rights say against it: the receiver's current topology decides. What is published is held nowhere: whoever
+    /// may not have it passes it on.
+    private func refusal(
+        of item: ReceivedBatch.Item, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> Verdict? {
+        let reason: HoldReason
+        switch admission(item.header) {
+        case .by(.allowed): return nil
+        case .by(.denied): return .rejected("right-denied")
+        case .by(.awaitsTopology): reason = .parked
+        case .by(.changed): reason = .rightsChanged
+        case .originDenied: reason = .denied
+        }
+        guard item.header.stream.destination == node else { return .rejected("right-denied") }
+        return try mayHold(item, in: transaction) ? .held(reason, tries: 0) : .rejected("quarantine-full")
     }
 
     /// The effect of an envelope, in a part of its own.
@@ -150,6 +172,8 @@ package struct Inbox: Sendable {
             }
         }
         guard case .failure(let error) = verdict else { return nil }
+        // What it would have sent in turn may not be sent.
+        if let error = error as? StoreError, error.code == .rightDenied { return error.code.rawValue }
         guard let rejection = error as? Rejection else { throw StoreError.inside(error) }
         return rejection.code
     }

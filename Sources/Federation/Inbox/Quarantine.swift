@@ -4,6 +4,10 @@ package enum HoldReason: String, Sendable, CaseIterable {
     case quarantined
     /// It was accepted by a topology that is newer than the one here, and does not fit this one.
     case parked
+    /// It was allowed by the topology under which it was sent, and is not any more.
+    case rightsChanged = "rights-changed"
+    /// A security administrator has taken its origin out.
+    case denied
 }
 
 /// What has become of an envelope that was held.

@@ -179,7 +179,7 @@ package struct Exchange: Sendable {
         for (peer, number) in sessionOf.sorted(by: { $0.key < $1.key }) where before[peer] != after[peer] {
             actions += end(number, code: "topology-changed", detail: "streams between us go another way now")
         }
-        return actions
+        return actions + takeAgain()
     }
 
     /// Whether a stream of another node is followed here: those of the first lives that were met are.

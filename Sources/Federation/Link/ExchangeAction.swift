@@ -35,6 +35,8 @@ package protocol Routes: Sendable {
     var topologyVersion: UInt64 { get }
     /// Who publishes for every node: the centre.
     var publisher: NodeID? { get }
+    /// What the rights say of a message that has come over the link of its origin.
+    func verdict(on header: EnvelopeHeader) -> RightVerdict
 }
 
 /// What the exchange reads from the store, while it decides and while it sends.

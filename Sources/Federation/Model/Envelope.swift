@@ -40,6 +40,20 @@ extension MessageKind: CustomStringConvertible {
     ]
 
     package var description: String { MessageKind.names[self] ?? "kind-\(rawValue)" }
+
+    /// Every kind that has a name, in order.
+    package static let named = names.keys.sorted { $0.rawValue < $1.rawValue }
+
+    package init?(name: String) {
+        guard let kind = MessageKind.named.first(where: { $0.description == name }) else { return nil }
+        self = kind
+    }
+
+    /// What the exchange sends by itself to keep its promises: no right names it.
+    package var isExchangeOwn: Bool { rawValue < 64 && MessageKind.ownBits & 1 << rawValue != 0 }
+
+    private static let ownBits = [MessageKind.receipt, .refillRequest, .refill, .outcomesRequest, .outcomes]
+        .reduce(UInt64(0)) { $0 | 1 << $1.rawValue }
 }
 
 /// 128 bits: an envelope's id, an appeal's id. Ordered as unsigned big-endian bytes, so that a UUIDv7 grows with time.

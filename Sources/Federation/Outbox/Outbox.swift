@@ -3,8 +3,14 @@ package struct Outbox: Sender {
     private let node: NodeID
     let incarnation: Incarnation
     private let topologyVersion: @Sendable () -> UInt64
+    private let allows: @Sendable (MessageKind, NodeID) -> Bool
 
-    package init(node: NodeID, incarnation: Incarnation, topologyVersion: @escaping @Sendable () -> UInt64) {
+    /// - Parameter allows: whether this node may send a kind of message to another.
+    package init(
+        node: NodeID, incarnation: Incarnation, topologyVersion: @escaping @Sendable () -> UInt64,
+        allows: @escaping @Sendable (MessageKind, NodeID) -> Bool
+    ) {
+        self.allows = allows
         self.node = node
         self.incarnation = incarnation
         self.topologyVersion = topologyVersion
@@ -14,6 +20,11 @@ package struct Outbox: Sender {
         _ kind: MessageKind, id: ID128, to destination: NodeID, body: EnvelopeBody,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
+        guard allows(kind, destination) else {
+            throw StoreError(
+                .rightDenied, "\(node) may not send \(kind) to \(destination)",
+                remedy: "ask central operations: rights in the topology name what may go between segments")
+        }
         let stream = StreamID(origin: node, incarnation: incarnation, destination: destination, lane: kind.lane)
         try transaction.group.rooms.require(Room(stream), for: transaction.group.purpose)
         var row = try transaction.group.streams.open(stream, in: transaction)
@@ -35,7 +46,7 @@ package struct Outbox: Sender {
         for kind: MessageKind, to destination: NodeID, purpose: WritePurpose, in transaction: borrowing WriteTransaction
     ) -> Bool {
         let stream = StreamID(origin: node, incarnation: incarnation, destination: destination, lane: kind.lane)
-        return transaction.group.rooms.hasPlace(Room(stream), for: purpose)
+        return allows(kind, destination) && transaction.group.rooms.hasPlace(Room(stream), for: purpose)
     }
 
     /// What a message around an envelope takes.

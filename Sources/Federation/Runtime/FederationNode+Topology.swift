@@ -4,7 +4,7 @@ extension FederationNode {
     /// applied or refused. It blocks. Nothing here can object: what it would leave with nobody, the centre has asked before it
     /// was published, and it is said in the log.
     func putInForce(_ state: SignedFederation) {
-        let next = settings.seen(state.topology)
+        var next = settings.seen(state.topology)
         let current = topology
         do {
             let context = try folder.context(settings, state)
@@ -19,7 +19,8 @@ extension FederationNode {
                         code: "mail-for-nobody", peer: room.destination,
                         detail: "\(count) envelopes wait (\(room.lane)), and the topology has no way to it"))
             }
-            inForce.replace(with: next)
+            try FederationNode.noteRights(of: &next, in: store)
+            inForce.replace(with: next, denied: Set(state.denied.map(\.node)))
             links.topologyChanged(next, context)
             _ = try releaseParked()
         } catch let error as FederationError {
@@ -27,6 +28,15 @@ extension FederationNode {
                 LinkLoop.Event(
                     code: error.code, peer: nil, detail: "the newer topology is not in force: \(error.detail)"))
         } catch { log(LinkLoop.Event(code: "store-failed", peer: nil, detail: "\(error)")) }
+    }
+
+    /// Keeps its rights among those of the last topologies, and has it know those.
+    static func noteRights(of topology: inout Topology, in store: Store) throws {
+        let (rights, version) = (topology.rights, topology.version)
+        try store.write(.essential) { transaction in
+            try RightsHistory.write(rights, of: version, in: transaction)
+        }
+        topology.history = try store.read { transaction throws(StoreError) in try RightsHistory(in: transaction) }
     }
 
     /// What only a start can take over: the centre, and where this node is dialled.

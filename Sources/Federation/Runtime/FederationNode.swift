@@ -51,7 +51,7 @@ package final class FederationNode: Sendable {
                 "bad-node-name", "node.json names \"\(settings.node)\"", remedy: "use a name of [a-z0-9-]{1,32}")
         }
         let signed = try folder.trust.load()
-        let topology = settings.seen(signed.inForce.topology)
+        var topology = settings.seen(signed.inForce.topology)
         try require(id, settings, in: topology)
         let context = try folder.context(settings, signed.inForce)
         let trust = try TrustKeeper(folder.trust, signed, online: folder.onlineKeys)
@@ -65,9 +65,12 @@ package final class FederationNode: Sendable {
                 log(LinkLoop.Event(code: "store-damaged", peer: nil, detail: "\(damage.detail); \(folder.wayBack)"))
                 links.halt(damage.detail)
             })
-        let inForce = TopologyInForce(topology)
+        if store.health.damage == nil { try noteRights(of: &topology, in: store) }
+        let inForce = TopologyInForce(topology, denied: Set(signed.inForce.denied.map(\.node)))
         let version: @Sendable () -> UInt64 = { inForce.current.version }
-        let outbox = Outbox(node: id, incarnation: store.incarnation, topologyVersion: version)
+        let outbox = Outbox(
+            node: id, incarnation: store.incarnation, topologyVersion: version,
+            allows: { kind, destination in inForce.allows(kind, from: id, to: destination) })
         let configuration = LinkLoop.Configuration(
             node: id, topology: topology, context: context, log: log)
         do {
@@ -75,7 +78,8 @@ package final class FederationNode: Sendable {
             let inbox = Inbox(
                 node: id, application: application(id, inForce, outbox), sender: outbox,
                 attempts: try FileAttempts(folder.attemptsFile),
-                topologyVersion: version, keysOffered: { trust.offered($0, $1) })
+                topologyVersion: version, admission: { inForce.admission(of: $0, at: id) },
+                keysOffered: { trust.offered($0, $1) })
             let loop = try LinkLoop(configuration, store: store, inbox: inbox)
             links.set(loop)
             let node = FederationNode(

@@ -15,6 +15,8 @@ package struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case damaged = "store-damaged"
         /// The store has grown too much while it was read through.
         case tooSlow = "verify-too-slow"
+        /// The topology names no right for such a message.
+        case rightDenied = "right-denied"
         /// More than can ever be taken.
         case tooLarge = "too-large"
         /// The node is on its way down.

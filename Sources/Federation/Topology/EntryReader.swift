@@ -166,6 +166,19 @@ package struct EntryReader {
             "subjects", where: Topology.isSubject, "bad-subject", "not a subject code", "use two digits as text")
     }
 
+    /// Segments, by their names.
+    mutating func names(_ name: String) -> [String]? {
+        texts(name, where: { NodeID($0) != nil }, "bad-name", "no segment name", "use [a-z0-9-]{1,32}")
+    }
+
+    /// Kinds of messages.
+    mutating func kinds(_ name: String) -> [String]? {
+        let allowed = MessageKind.named.filter { !$0.isExchangeOwn }.map(\.description)
+        return texts(
+            name, where: allowed.contains, "unknown-value", "no kind of message that a right can name",
+            "use \(allowed.joined(separator: ", "))")
+    }
+
     mutating func addresses() -> [Topology.Address]? {
         guard let nodes = list("addresses") else { return nil }
         var addresses: [Topology.Address] = []

@@ -75,6 +75,9 @@ package struct Topology: Sendable {
     package internal(set) var homes: [Home]
     package internal(set) var special: [Special]
     package internal(set) var links: [Link]
+    package internal(set) var rights: Rights
+    /// Of the topologies that were in force before.
+    package internal(set) var history = RightsHistory()
 
     private var byID: [NodeID: Node]
     private let tenancyByID: [String: Tenancy]
@@ -91,6 +94,7 @@ package struct Topology: Sendable {
         homes = draft.homes.compactMap(\.value.whole)
         special = draft.special.compactMap(\.value.whole)
         links = draft.links.compactMap(\.value.whole)
+        rights = draft.matrix
         byID = Dictionary(nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         tenancyByID = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         nextHops = Topology.ways(nodes.map(\.id), links)
@@ -108,6 +112,32 @@ package struct Topology: Sendable {
     }
 
     package func node(_ id: NodeID) -> Node? { byID[id] }
+    /// The segments of two ends; nil when either is unknown.
+    private func pair(_ from: NodeID, _ to: NodeID) -> Rights.Pair? {
+        guard let from = byID[from], let to = byID[to] else { return nil }
+        return Rights.Pair(from: from.segment, to: to.segment)
+    }
+
+    /// Whether one node may send a kind of message to another. What is published for everyone goes to whom it may.
+    package func allows(_ kind: MessageKind, from: NodeID, to: NodeID) -> Bool {
+        guard to != .everyone else {
+            return segments.contains { segment in
+                byID[from].map { rights.allows(kind, Rights.Pair(from: $0.segment, to: segment.id)) } ?? false
+            }
+        }
+        return pair(from, to).map { rights.allows(kind, $0) } ?? false
+    }
+
+    /// What becomes of a message that has come here.
+    package func verdict(
+        on kind: MessageKind, from: NodeID, to: NodeID, sentUnder version: UInt64
+    ) -> RightVerdict {
+        guard let pair = pair(from, to) else { return version > self.version ? .awaitsTopology : .denied }
+        if rights.allows(kind, pair) { return .allowed }
+        if version > self.version { return .awaitsTopology }
+        return version < self.version && history.allowed(kind, pair, under: version) ? .changed : .denied
+    }
+
     package func tenancy(_ id: String) -> Tenancy? { tenancyByID[id] }
 
     /// The one node of segment `centre`.
@@ -158,6 +188,12 @@ extension Topology: Routes {
     package func nextHop(from: NodeID, to: NodeID) -> NodeID? { nextHops[to]?[from] }
     package var topologyVersion: UInt64 { version }
     package var publisher: NodeID? { centre }
+
+    package func verdict(on header: EnvelopeHeader) -> RightVerdict {
+        verdict(
+            on: header.kind, from: header.stream.origin, to: header.stream.destination,
+            sentUnder: header.topologyVersion)
+    }
 }
 
 /// One thing that is wrong in a topology file, where, and how to put it right.

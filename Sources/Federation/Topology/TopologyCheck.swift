@@ -61,7 +61,9 @@ extension TopologyDraft {
         let nodeNames = names(nodes, "nodes")
         let tenancyNames = names(tenancies, "tenancies")
         checkOwners()
-        checkReferences(references(nodes, "segment", \.segment), to: segmentNames)
+        let lacksSegments = checkReferences(
+            references(nodes, "segment", \.segment) + references(rights, "from", \.from)
+                + references(rights, "to", \.to), to: segmentNames)
         checkReferences(
             references(homes, "tenancy", \.tenancy) + references(special, "tenancy", \.tenancy), to: tenancyNames)
         let lacksNodes = checkReferences(
@@ -75,6 +77,7 @@ extension TopologyDraft {
         checkLines()
         checkRetired()
         checkCentre()
+        if !lacksSegments, !lacksNodes { checkRights() }
     }
 
     private mutating func names<Entry: Hashable>(_ entries: [Placed<Entry>], _ list: String) -> Names {
@@ -105,6 +108,14 @@ extension TopologyDraft {
         _ entries: [Placed<Entry>], _ field: String, _ name: (Entry) -> String?
     ) -> [Reference] {
         entries.compactMap { entry in name(entry.value).map { Reference(name: $0, offset: entry.place(field)) } }
+    }
+
+    private func references(
+        _ entries: [Placed<Right>], _ field: String, _ names: (Right) -> [String]?
+    ) -> [Reference] {
+        entries.flatMap { entry in
+            (names(entry.value) ?? []).map { Reference(name: $0, offset: entry.place(field)) }
+        }
     }
 
     /// A name that is nowhere is one fault, at the first place that refers to it.

@@ -34,6 +34,7 @@ struct TopologyDraft {
     var homes: [Placed<Home>] = []
     var special: [Placed<Special>] = []
     var links: [Placed<Link>] = []
+    var rights: [Placed<Right>] = []
     var faults: [Fault] = []
     /// Of which pairs nothing can be said, because an entry that may cover them has a fault.
     var doubts: [Doubt] = []
@@ -45,19 +46,26 @@ struct TopologyDraft {
 
     /// The fields of each kind of entry; those with a question mark may be absent. `schema.json` says the same.
     static let fields: [String: [String]] = [
-        "topology": ["format", "version", "federation", "segments", "nodes", "tenancies", "homes", "special", "links"],
+        "topology": [
+            "format", "version", "federation", "segments", "nodes", "tenancies", "homes", "special", "links", "rights",
+        ],
         "segments": ["id", "profile", "comment?"],
         "nodes": ["id", "segment", "subject?", "seat?", "name?", "state", "addresses", "assumed?"],
         "tenancies": ["id", "organisation", "node", "lines", "open", "dueMinutes", "fallback?", "assumed?"],
         "homes": ["organisation", "subjects", "tenancy", "from", "to?", "assumed?"],
         "special": ["organisation", "subjects", "tenancy", "assumed?"],
         "links": ["dials", "listens"],
+        "rights": ["from", "to", "kinds"],
     ]
 
     init(_ root: JSONText.Node) {
         var reader = EntryReader(root, "topology")
-        if let format = reader.integer("format", 1...1_000_000), format != 1 {
-            reader.fault("format", "format-unknown", "format \(format)", "this software reads format 1")
+        if let format = reader.integer("format", 1...1_000_000), format != 2 {
+            reader.fault(
+                "format", format < 2 ? "format-old" : "format-unknown", "format \(format)",
+                format < 2
+                    ? "ekc topology upgrade writes it as format 2, with rights for what it allowed"
+                    : "this software reads format 2")
         }
         version = UInt64(reader.integer("version", 1...(1 << 53)) ?? 0)
         if let name = reader.text("federation") {
@@ -73,6 +81,7 @@ struct TopologyDraft {
         homes = read("homes", &reader, TopologyDraft.home)
         special = read("special", &reader, TopologyDraft.special)
         links = read("links", &reader, TopologyDraft.link)
+        rights = read("rights", &reader, TopologyDraft.right)
         faults += reader.finish()
     }
 

@@ -8,7 +8,8 @@ package enum Farewell {
         "hello-expected", "hello-twice", "hello-wrong-stream", "link-paused", "message-malformed", "message-oversized",
         "node-not-live", "node-rewound", "not-linked", "not-ours-to-relay", "not-pinned", "peer-not-reading",
         "peer-silent", "pin-mismatch", "position-gap", "position-reused", "protocol-version", "receipt-beyond-sent",
-        "receipt-wrong-stream", "replaced", "report-of-another", "session-expired", "stopping", "store-damaged",
+        "receipt-wrong-stream", "replaced", "report-of-another", "right-denied", "session-expired", "stopping",
+        "store-damaged",
         "store-failed", "token-behind", "token-out-of-turn", "token-unknown", "too-many-files", "too-many-handshakes",
         "topology-changed", "wrong-origin", "wrong-peer", "wrong-segment",
     ]

@@ -72,6 +72,12 @@ enum Commands {
             operands: [Operand(name: "FILE", help: "the topology")],
             options: [Option(name: "on", value: "DATE", help: "as of that day; today unless told"), CommandSpec.json]),
         CommandSpec(
+            path: ["topology", "upgrade"], summary: "write a topology file of format 1 as format 2, with rights",
+            operands: [
+                Operand(name: "FILE", help: "the topology, of format 1"),
+                Operand(name: "OUT", help: "the new file; it allows what format 1 allowed: narrow it down"),
+            ], options: [CommandSpec.json]),
+        CommandSpec(
             path: ["link", "list"], summary: "say how the link to each neighbour is, since when, and why",
             operands: [directory], options: [CommandSpec.json]),
         CommandSpec(
@@ -292,6 +298,7 @@ enum Commands {
         case ["node", "run"]: return try NodeService.run(command)
         case ["node", "status"]: return try NodeCommands.status(command)
         case ["topology", "check"]: return try TopologyCommands.check(command)
+        case ["topology", "upgrade"]: return try TopologyCommands.upgrade(command)
         case ["topology", "routes"]: return try TopologyCommands.routes(command)
         case ["link", "probe"]: return try NodeCommands.probe(command)
         case ["operator", "add"]: return try AccountCommands.addOperator(command)

@@ -37,6 +37,23 @@ enum TopologyCommands {
         }
     }
 
+    private struct Upgraded: Encodable {
+        var wrote: String
+    }
+
+    static func upgrade(_ command: ParsedCommand) throws -> Int32 {
+        let (file, out) = (command.operands[0], command.operands[1])
+        guard !Files.exists(out) else {
+            throw FederationError("file-exists", "\(out) is there already", remedy: "name a new file")
+        }
+        let text = try TopologyUpgrade.upgraded(try Files.read(file, maximum: 16 << 20))
+        try Files.write(text, to: out)
+        Output.print(
+            command, Upgraded(wrote: out),
+            "\(out): format 2, with rights for what format 1 allowed\nnext: ekc topology check \(out)")
+        return 0
+    }
+
     private struct Routes: Encodable {
         var routes: [Row]
     }

@@ -48,6 +48,16 @@ struct DemoScheme {
                 ).utf8)
     }
 
+    /// The same in format 1, for the release before.
+    static func withoutRights(_ file: [UInt8]) throws -> [UInt8] {
+        let root = try JSONText.read(file, lenient: true, maximum: file.count)
+        guard case .object(let members) = root.value else { return file }
+        return JSONText.write(
+            .table(
+                members.filter { $0.name != "rights" }
+                    .map { ($0.name, $0.name == "format" ? .integer(1) : $0.node.value) }))
+    }
+
     /// The tenancy to which it moves.
     static let newHome = "PFR/50"
 

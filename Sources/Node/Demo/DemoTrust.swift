@@ -43,7 +43,7 @@ extension Demo {
         settings.addresses = [Demo.centre: ["127.0.0.1:\(port)"]]
         try TrustFile.write(settings, to: folder.settingsFile)
         guard options.previous != nil else { return }
-        try Files.write(scheme.file(port: port), to: folder.path + "/topology.json")
+        try Files.write(try DemoScheme.withoutRights(scheme.file(port: port)), to: folder.path + "/topology.json")
     }
 
     /// A newer topology is signed by two of three, published at the centre, and spreads from neighbour to neighbour.

@@ -41,7 +41,9 @@ struct SampleStock {
             newIncarnation: Incarnation(bits: Random.id128()), clock: { clock.changeQuietly { $0 } })
         desk = Desk(
             node: id, centre: id, router: Router(topology),
-            sender: Outbox(node: id, incarnation: store.incarnation, topologyVersion: { topology.version }),
+            sender: Outbox(
+                node: id, incarnation: store.incarnation, topologyVersion: { topology.version },
+                allows: { topology.allows($0, from: id, to: $1) }),
             random: Random.id128)
         sample = try SampleAppeals(seed: seed, subjects: topology.subjects)
     }

@@ -10,6 +10,8 @@ extension Problem {
             self.init(503, error.code.rawValue, error.detail, remedy: error.remedy, retryAfter: 5)
         case let error as StoreError where error.code == .damaged:
             self.init(503, error.code.rawValue, error.detail, remedy: error.remedy, retryAfter: 600)
+        case let error as StoreError where error.code == .rightDenied:
+            self.init(409, error.code.rawValue, error.detail, remedy: error.remedy)
         case let error as StoreError where error.code == .tooLarge:
             self.init(413, error.code.rawValue, error.detail, remedy: error.remedy)
         case let error as DomainError:

@@ -1,0 +1,129 @@
+import FederationTestKit
+import Testing
+
+@testable import Federation
+
+/// Who may send what to whom, at the sender, at the first relay and at the receiver.
+@Suite("Rights")
+struct RightsTests {
+    private static let segments = ["centre", "oszn", "fss"]
+
+    /// A node of each segment behind the centre, and the matrix of a number.
+    private static func topology(_ version: Int, _ cells: [(String, String, MessageKind)]) throws -> Topology {
+        let rights = cells.map { #"{"from": ["\#($0)"], "to": ["\#($1)"], "kinds": ["\#($2)"]}"# }
+        let text = """
+            {"format": 2, "version": \(version), "federation": "ekc.test",
+            "segments": [\(segments.map { #"{"id": "\#($0)", "profile": "tls13"}"# }.joined(separator: ","))],
+            "nodes": [{"id": "centre", "segment": "centre", "state": "live", "addresses": ["127.0.0.1:0"]},
+                      {"id": "subject-77", "segment": "oszn", "state": "live", "addresses": []},
+                      {"id": "subject-78", "segment": "oszn", "state": "live", "addresses": []},
+                      {"id": "cc-fss", "segment": "fss", "state": "live", "addresses": []}],
+            "tenancies": [], "homes": [], "special": [], "links": [{"dials": "subject-77", "listens": "centre"}],
+            "rights": [\((rights + [#"{"from": ["oszn"], "to": ["centre"], "kinds": ["topology"]}"#]).joined(separator: ","))]}
+            """
+        return try Topology.read(Array(text.utf8))
+    }
+
+    private static let nodes: [String: [String]] = [
+        "centre": ["centre"], "oszn": ["subject-77", "subject-78"], "fss": ["cc-fss"],
+    ]
+
+    private static func id(_ text: String) throws -> NodeID { try #require(NodeID(text)) }
+
+    private static func header(
+        _ kind: MessageKind, from: NodeID, to: NodeID, under version: UInt64
+    ) -> EnvelopeHeader {
+        EnvelopeHeader(
+            stream: StreamID(
+                origin: from, incarnation: Incarnation(bits: ID128(high: 1, low: 1)), destination: to, lane: kind.lane),
+            position: 1, kind: kind, id: ID128(high: 0, low: 7), created: Timestamp(milliseconds: 1),
+            topologyVersion: version)
+    }
+
+    @Test("Every cell of the matrix decides at the sender, at the first relay and at the receiver; no other cell does")
+    func everyCell() throws {
+        let kinds = MessageKind.named.filter { !$0.isExchangeOwn }
+        #expect(kinds.count == 7 && MessageKind.named.count == 12)
+        var looked = 0
+        for from in Self.segments {
+            for to in Self.segments {
+                for kind in kinds {
+                    // Only this cell, besides one that the file needs for its link.
+                    let topology = try Self.topology(
+                        3, [(from, to, kind)].filter { $0 != ("oszn", "centre", .topology) })
+                    let inForce = TopologyInForce(topology)
+                    for (one, others) in Self.nodes {
+                        for (other, them) in Self.nodes {
+                            let (sender, receiver) = (try Self.id(others[0]), try Self.id(them.last ?? ""))
+                            for tried in kinds {
+                                let isAllowed =
+                                    (one, other, tried) == (from, to, kind)
+                                    || (one, other, tried) == ("oszn", "centre", .topology)
+                                let header = Self.header(tried, from: sender, to: receiver, under: 3)
+                                looked += 1
+                                // Sender, first relay, receiver.
+                                #expect(inForce.allows(tried, from: sender, to: receiver) == isAllowed)
+                                #expect(topology.verdict(on: header) == (isAllowed ? .allowed : .denied))
+                                #expect(
+                                    inForce.admission(of: header, at: receiver) == .by(isAllowed ? .allowed : .denied))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        #expect(looked == 63 * 63)
+        // What the exchange needs for its promises is not named, and not denied.
+        let nothing = try Self.topology(1, [])
+        for kind in MessageKind.named where kind.isExchangeOwn {
+            #expect(nothing.allows(kind, from: try Self.id("cc-fss"), to: try Self.id("subject-77")))
+        }
+    }
+
+    @Test("A version decides what becomes of what is denied: newer waits, older that was allowed is held, else refused")
+    func versions() throws {
+        var topology = try Self.topology(5, [])
+        var history = RightsHistory()
+        let pair = Rights.Pair(from: "oszn", to: "centre")
+        var old = Rights()
+        old.allow(.answer, pair)
+        history.note(old, of: 3)
+        history.note(Rights(), of: 4)
+        topology.history = history
+        let (from, to) = (try Self.id("subject-77"), try Self.id("centre"))
+        for (version, expected) in [
+            (6, RightVerdict.awaitsTopology), (5, .denied), (4, .denied), (3, .changed),
+            // Of the second nothing is known any more.
+            (2, .changed),
+        ] as [(UInt64, RightVerdict)] {
+            #expect(
+                topology.verdict(on: Self.header(.answer, from: from, to: to, under: version)) == expected, "\(version)"
+            )
+        }
+        let stranger = try Self.id("nobody")
+        #expect(topology.verdict(on: Self.header(.answer, from: stranger, to: to, under: 5)) == .denied)
+        #expect(topology.verdict(on: Self.header(.answer, from: stranger, to: to, under: 6)) == .awaitsTopology)
+    }
+
+    @Test("The rights of sixteen topologies are kept in the store, and no more")
+    func history() throws {
+        let folder = try TemporaryFolder()
+        let store = try Store.open(
+            directory: folder.path + "/store", tables: [], newIncarnation: Incarnation(bits: Random.id128()))
+        defer { store.close() }
+        let pair = Rights.Pair(from: "oszn", to: "centre")
+        for version in 1...40 as ClosedRange<UInt64> {
+            try store.write(.essential) { transaction in
+                var rights = Rights()
+                if version % 2 == 0 { rights.allow(.answer, pair) }
+                try RightsHistory.write(rights, of: version, in: transaction)
+            }
+        }
+        let known = try store.read { transaction throws(StoreError) in try RightsHistory(in: transaction) }
+        for version in 25...40 as ClosedRange<UInt64> {
+            #expect(known.allowed(.answer, pair, under: version) == (version % 2 == 0))
+        }
+        // Older ones count as allowed.
+        #expect(known.allowed(.answer, pair, under: 23))
+    }
+}
