@@ -6,7 +6,7 @@ import Testing
 /// A federation whose signed metadata has just begun: a centre and subjects, and the three invented holders.
 final class FoundedFederation {
     let folder: TemporaryFolder
-    let holders: DemonstrationHolders
+    let holders: OpenCeremony
     /// Hours go by as a test says.
     var now = Clocks.wall()
     private(set) var answers: [EnrolmentAnswer] = []
@@ -27,7 +27,7 @@ final class FoundedFederation {
     /// - Parameter carried: the nodes are known by pins, as before metadata was signed.
     init(carried: Bool = false, isFounded: Bool = true) throws {
         folder = try TemporaryFolder()
-        holders = try DemonstrationHolders(folder.path + "/holders")
+        holders = try OpenCeremony(folder.path + "/holders")
         for segment in ["centre", "oszn"] {
             _ = try Authority.create(folder.path + "/ca-" + segment, segment: segment, federation: "ekc.test")
         }
@@ -57,9 +57,9 @@ final class FoundedFederation {
     var tree: TrustFolder { TrustFolder(folder.path + "/tree") }
 
     func founding() throws -> Founding {
-        let online = try centre.onlineKeys()
-        return holders.founding(
-            topology: FoundedFederation.topology(1), snapshot: online.snapshot.key, timestamp: online.timestamp.key)
+        let online = try centre.makeOnlineKeys()
+        return try holders.founding(
+            FoundedFederation.topology(1), snapshot: online.snapshot.key, timestamp: online.timestamp.key)
     }
 
     func current() throws -> TrustFolder.Loaded { try centre.trust.load() }
@@ -75,13 +75,13 @@ final class FoundedFederation {
     @discardableResult
     func publish(_ proposal: Proposal) throws -> SignedFederation {
         let current = try current()
-        let online = try centre.onlineKeys()
+        let online = try centre.makeOnlineKeys()
         let published = try Publication.following(
             current.baseline, current.inForce, proposal, snapshot: online.snapshot, timestamp: online.timestamp,
             now: now)
         try centre.trust.keep(published.roots)
         try centre.trust.commit(published.state)
-        if let targets = proposal.roles["targets"] { try centre.keep(proposal, version: targets.version()) }
+        try centre.keep(proposal)
         return published.state
     }
 
@@ -93,7 +93,7 @@ final class FoundedFederation {
     }
 
     func key(_ name: String, _ role: String) throws -> SigningKey {
-        try SigningKey.read("\(folder.path)/holders/\(name)/\(role).key", holder: name)
+        try SigningKey.read(holders.path(role, name), holder: name)
     }
 
     func newKey(_ holder: String) throws -> SigningKey {

@@ -52,13 +52,18 @@ enum FoundingCommands {
         try Files.makeFolder(out, mode: isDemonstration ? 0o700 : 0o755)
         var founding: Founding
         if isDemonstration {
-            let holders = try DemonstrationHolders(out + "/holders")
-            let online = try centre.onlineKeys()
-            founding = holders.founding(topology: bytes, snapshot: online.snapshot.key, timestamp: online.timestamp.key)
+            let ceremony = try OpenCeremony(out + "/holders")
+            for role in ["root", "targets", Denial.role] {
+                for (holder, key) in zip(OpenCeremony.holders, try ceremony.keys(role)) {
+                    try Files.write(key.key.file, to: ceremony.path(role, holder) + ".pub")
+                }
+            }
+            let online = try centre.makeOnlineKeys()
+            founding = try ceremony.founding(bytes, snapshot: online.snapshot.key, timestamp: online.timestamp.key)
             try collect(command, &founding)
             var proposal = try founding.proposal(
                 reason: command.values["reason"] ?? "demonstration", now: Clocks.wall())
-            try holders.sign(&proposal)
+            try ceremony.sign(&proposal)
             try Files.write(proposal.bytes, to: out + "/proposal.json")
             return try found(command, proposal, centre, out)
         }
@@ -72,7 +77,7 @@ enum FoundingCommands {
             try SignersOption.keys(command.values["snapshot"] ?? ""),
             try SignersOption.keys(command.values["timestamp"] ?? "")
         )
-        let online = try centre.onlineKeys()
+        let online = try centre.makeOnlineKeys()
         founding = Founding(
             topology: bytes, root: root, targets: targets, deny: deny, snapshot: [online.snapshot.key] + spares.0,
             timestamp: [online.timestamp.key] + spares.1)

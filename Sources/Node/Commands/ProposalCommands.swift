@@ -173,18 +173,6 @@ enum ProposalCommands {
 
     // MARK: Publishing
 
-    private struct Publish: Encodable {
-        /// The file, as it is.
-        var proposal: String
-    }
-
-    private struct Published: Codable {
-        /// Of targets.
-        var version: UInt64
-        var root: UInt64
-        var timestamp: UInt64
-    }
-
     private struct Tree: Encodable {
         var tree: String
         var root: UInt64
@@ -215,11 +203,13 @@ enum ProposalCommands {
         try proposal.requireEnough()
         let done = try NodeCommands.client(directory)
             .exchange(
-                Published.self, "POST", "/api/v1/topology/publish",
-                body: Output.encode(Publish(proposal: String(decoding: proposal.bytes, as: UTF8.self))))
+                AdminAPI.Published.self, "POST", "/api/v1/topology/publish",
+                body: Output.encode(
+                    AdminAPI.NewPublication(proposal: String(decoding: proposal.bytes, as: UTF8.self))))
         Output.print(
             command, done,
-            "in force: root \(done.root), targets \(done.version), timestamp \(done.timestamp); every node fetches it now"
+            "in force: topology \(done.topology), root \(done.root), targets \(done.targets), "
+                + "timestamp \(done.timestamp); every node fetches it now"
         )
         return 0
     }

@@ -72,6 +72,9 @@ enum SignatureCommand {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
+        // At a terminal it stays where it may ask for a PIN, and Ctrl-C ends all of it; elsewhere it is a group of its own.
+        let isAlone = !Terminal.isThere
+        if isAlone { posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP)) }
         let line = ["/bin/sh", "-c", words]
         var arguments: [UnsafeMutablePointer<CChar>?] = line.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
@@ -79,10 +82,13 @@ enum SignatureCommand {
         let status = posix_spawn(&pid, "/bin/sh", &actions, &attributes, &arguments, environ)
         close(ends[1])
         guard status == 0 else { throw failed(String(cString: strerror(status))) }
-        return try collect(from: ends[0], of: pid, until: Clocks.monotonicMicroseconds() + seconds * 1_000_000)
+        return try collect(
+            from: ends[0], of: pid, ending: isAlone ? -pid : pid,
+            until: Clocks.monotonicMicroseconds() + seconds * 1_000_000)
     }
 
-    private static func collect(from end: CInt, of pid: pid_t, until deadline: Int64) throws(FederationError) -> [UInt8]
+    private static func collect(from end: CInt, of pid: pid_t, ending whole: pid_t, until deadline: Int64)
+        throws(FederationError) -> [UInt8]
     {
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -92,7 +98,7 @@ enum SignatureCommand {
             let isReady = left > 0 && poll(&wanted, 1, CInt(left / 1000) + 1) > 0
             let count = isReady ? read(end, &buffer, buffer.count) : -1
             guard count >= 0, output.count <= mostDigits else {
-                kill(pid, SIGKILL)
+                kill(whole, SIGKILL)
                 var status: CInt = 0
                 waitpid(pid, &status, 0)
                 throw failed(isReady ? "it prints more than a signature" : "no signature within its time")

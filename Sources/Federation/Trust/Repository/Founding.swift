@@ -92,60 +92,21 @@ package struct Founding: Sendable {
     }
 }
 
-/// Keys of invented holders in the clear, for demonstrations, tests and measurements: whoever has the folder has all of them.
-package struct DemonstrationHolders {
-    package static let names = ["anna", "boris", "vera"]
-    private static let roles = ["root", "targets", Denial.role]
-    /// How many of the three sign for root and for targets.
-    private static let threshold = 2
-
-    private let keys: [String: [SigningKey]]
-
-    /// Takes those that lie in a folder, `<name>/<role>.key`, and makes those that are missing.
-    package init(_ folder: String) throws(FederationError) {
-        var keys: [String: [SigningKey]] = [:]
-        for name in DemonstrationHolders.names {
-            try Files.makeFolder("\(folder)/\(name)", mode: 0o700)
-            for role in DemonstrationHolders.roles {
-                let path = "\(folder)/\(name)/\(role).key"
-                let key =
-                    Files.exists(path)
-                    ? try SigningKey.read(path, holder: name) : try SigningKey.create(path, holder: name)
-                try Files.write(key.key.file, to: path + ".pub")
-                keys[role, default: []].append(key)
-            }
-        }
-        self.keys = keys
-    }
-
-    private func publicKeys(_ role: String) -> [TUFKey] { (keys[role] ?? []).map(\.key) }
-
-    /// A founding with these holders: two of three for root and targets, each of them for deny.
+extension OpenCeremony {
+    /// A founding with these holders.
     package func founding(
-        topology: [UInt8], snapshot: TUFKey, timestamp: TUFKey
-    ) -> Founding {
+        _ topology: [UInt8], snapshot: TUFKey, timestamp: TUFKey
+    ) throws(FederationError) -> Founding {
         Founding(
-            topology: topology, root: TUFRole(publicKeys("root"), threshold: DemonstrationHolders.threshold),
-            targets: TUFRole(publicKeys("targets"), threshold: DemonstrationHolders.threshold),
-            deny: publicKeys(Denial.role), snapshot: [snapshot], timestamp: [timestamp])
-    }
-
-    /// As many sign as must.
-    package func sign(_ proposal: inout Proposal) throws(FederationError) {
-        for standing in try proposal.standings() where !standing.isEnough {
-            let missing = Set(standing.missing.map(\.value))
-            for key in (keys.values.flatMap { $0 }).filter({ missing.contains($0.key.value) })
-                .prefix(standing.threshold - standing.signed.count)
-            {
-                _ = try proposal.sign(by: key)
-            }
-        }
+            topology: topology, root: try TUFRole("root", OpenCeremony.threshold, of: keys("root").map(\.key)),
+            targets: try TUFRole("targets", OpenCeremony.threshold, of: keys("targets").map(\.key)),
+            deny: try keys(Denial.role).map(\.key), snapshot: [snapshot], timestamp: [timestamp])
     }
 }
 
 extension NodeFolder {
     /// The centre's online keys, made when they are missing: in the clear, because the machine signs by itself.
-    package func onlineKeys() throws(FederationError) -> (snapshot: SigningKey, timestamp: SigningKey) {
+    package func makeOnlineKeys() throws(FederationError) -> (snapshot: SigningKey, timestamp: SigningKey) {
         func key(_ path: String) throws(FederationError) -> SigningKey {
             Files.exists(path) ? try SigningKey.read(path) : try SigningKey.create(path)
         }
@@ -171,13 +132,13 @@ extension NodeFolder {
         }
         let anchor: TUFTrusted
         do throws(TUFFault) { anchor = try TUFTrusted(anchor: root.bytes) } catch { throw error.error }
-        let keys = try onlineKeys()
+        let keys = try makeOnlineKeys()
         let published = try Publication.following(
             anchor, nil, proposal, snapshot: keys.snapshot, timestamp: keys.timestamp, now: now)
         try tree.keepAnchor(root.bytes)
         try tree.commit(published.state)
         let state = try trust.install(from: tree, anchor: root.bytes, now: now)
-        try keep(proposal, version: state.metadata.targets["targets"]?.common.version ?? 1)
+        try keep(proposal)
         return state
     }
 }

@@ -1,14 +1,20 @@
 import FoundationEssentials
 
-/// What the centre has published, as it was proposed: `published/<version of targets>.json` in its folder.
+/// What the centre has published, as it was proposed: in its folder `published/<version of targets>.json`, and what had no
+/// targets under the name and version of its role, such as `published/deny-3.json`.
 extension NodeFolder {
     private var published: String { path + "/published" }
 
-    package func publishedFile(_ version: UInt64) -> String { "\(published)/\(version).json" }
+    func publishedFile(_ version: UInt64) -> String { "\(published)/\(version).json" }
 
-    package func keep(_ proposal: Proposal, version: UInt64) throws(FederationError) {
+    package func keep(_ proposal: Proposal) throws(FederationError) {
         try Files.makeFolder(published, mode: 0o755)
-        try Files.write(proposal.bytes, to: publishedFile(version))
+        if let targets = proposal.roles["targets"] {
+            return try Files.write(proposal.bytes, to: publishedFile(try targets.version()))
+        }
+        for (role, text) in proposal.roles.sorted(by: { $0.key < $1.key }).prefix(1) {
+            try Files.write(proposal.bytes, to: "\(published)/\(role)-\(try text.version()).json")
+        }
     }
 
     /// Versions of targets, in order.
