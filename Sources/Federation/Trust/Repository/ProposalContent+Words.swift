@@ -3,7 +3,7 @@ extension ProposalContent {
     package func sentences() throws(FederationError) -> [String] {
         var said = [
             rootBefore.map { root in
-                let hash = Digest.sha256(root.text.bytes).description.prefix(16)
+                let hash = Digest.sha256(root.bytes).description.prefix(16)
                 let targets = targetsBefore.map { " and targets \($0.common.version)" } ?? ""
                 return "federation \(federation); it builds on root \(root.common.version) (\(hash))\(targets)"
             } ?? "the first publication of federation \(federation)",
@@ -54,7 +54,7 @@ extension ProposalContent {
     private func targetsSentences(_ targets: TUFTargets) throws(FederationError) -> [String] {
         var said = ["targets: \(until(targets.common))"]
         if let topology = try topology() {
-            let hash = targets.targets[SignedFederation.topologyPath]?.facts.sha256 ?? ""
+            let hash = targets.targets[SignedFederation.topologyPath]?.sha256 ?? ""
             said.append(
                 "  topology: version \(topology.version), \(topology.nodes.count) nodes, \(topology.links.count) links")
             said.append("    SHA-256 \(hash)")
@@ -74,7 +74,7 @@ extension ProposalContent {
         let before = targetsBefore?.targets ?? [:]
         var said: [String] = []
         for path in Set(targets.targets.keys).union(before.keys).sorted() where path != SignedFederation.topologyPath {
-            let (old, new) = (before[path]?.facts.sha256, targets.targets[path]?.facts.sha256)
+            let (old, new) = (before[path]?.sha256, targets.targets[path]?.sha256)
             guard old != new else { continue }
             said.append("  \(path): " + (new == nil ? "goes" : old == nil ? "new" : "changes"))
         }
@@ -112,7 +112,7 @@ extension ProposalContent {
         var said = ["deny: \(until(deny.common)), \(entries.count) nodes denied"]
         said += come.map { "  OUT: \($0.node), until targets lifts \($0.id): \($0.reason)" }
         if !gone.isEmpty { said.append("  entries that go: \(list(gone))") }
-        if come.isEmpty, gone.isEmpty { said.append("  the same entries") }
+        if come.isEmpty, gone.isEmpty, denyBefore != nil { said.append("  the same entries") }
         return said
     }
 }

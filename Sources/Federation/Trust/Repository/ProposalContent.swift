@@ -97,8 +97,8 @@ package struct ProposalContent: Sendable {
         }
         for (path, target) in targets.targets {
             if let bytes = files[path] {
-                if let what = target.facts.difference(of: bytes) { throw inconsistent("\(path): \(what)") }
-            } else if targetsBefore?.targets[path]?.facts.sha256 != target.facts.sha256 || target.facts.sha256 == nil {
+                if let what = target.difference(of: bytes) { throw inconsistent("\(path): \(what)") }
+            } else if targetsBefore?.targets[path]?.sha256 != target.sha256 || target.sha256 == nil {
                 throw inconsistent("\(path) is signed and does not lie in it")
             }
         }

@@ -37,7 +37,7 @@ extension NodeFolder {
     /// The topology that was in force with a version of targets.
     package func publishedTopology(_ version: UInt64) throws(FederationError) -> [UInt8] {
         let content = try ProposalContent(try published(version))
-        let facts = content.targets?.targets[SignedFederation.topologyPath]?.facts
+        let facts = content.targets?.targets[SignedFederation.topologyPath]
         for earlier in publishedVersions().reversed() where earlier <= version {
             if let bytes = try published(earlier).files[SignedFederation.topologyPath],
                 facts?.difference(of: bytes) == nil, facts != nil
