@@ -50,6 +50,12 @@ final class TypedTerminal {
         close(end)
     }
 
+    /// Whether what is typed would be shown.
+    var isShowing: Bool {
+        var state = termios()
+        return tcgetattr(end, &state) == 0 && state.c_lflag & tcflag_t(ECHO) != 0
+    }
+
     /// Waits for a question, and types.
     func answer(_ question: String, _ text: String, line: String = "\n") throws {
         try #require(read(until: { $0.contains(question) }), "\"\(question)\" was not asked: \(seen)")

@@ -58,13 +58,14 @@ struct Terminal: ~Copyable {
         }
         var hidden = before
         hidden.c_lflag &= ~tcflag_t(ECHO)
-        let signals = QuietSignals()
-        defer { signals.restore() }
+        let held = HeldSignals()
         tcsetattr(descriptor, TCSAFLUSH, &hidden)
         put(question + " ")
-        let line = Secret.line(from: descriptor)
+        let line = Secret.line(from: descriptor) { [descriptor] in HeldSignals.wait(for: descriptor) }
         tcsetattr(descriptor, TCSAFLUSH, &before)
         put("\n")
+        // What has come meanwhile has its effect now.
+        held.release()
         guard let line else { throw Terminal.interrupted }
         return line
     }
@@ -74,38 +75,47 @@ struct Terminal: ~Copyable {
     }
 }
 
-/// Signals that would end the process while the terminal hides: they end the reading instead.
-private struct QuietSignals {
+/// Signals that would end the process while the terminal hides what is typed: they wait until it shows it again.
+private struct HeldSignals {
     private static let numbers = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP]
-    private var before: [sigaction] = []
+    private var before = sigset_t()
 
     init() {
-        for number in QuietSignals.numbers {
-            var action = sigaction()
-            action.__sigaction_handler.sa_handler = { _ in }
-            var old = sigaction()
-            sigaction(number, &action, &old)
-            before.append(old)
-        }
+        var held = sigset_t()
+        sigemptyset(&held)
+        for number in HeldSignals.numbers { sigaddset(&held, number) }
+        sigprocmask(SIG_BLOCK, &held, &before)
     }
 
-    func restore() {
-        for (number, old) in zip(QuietSignals.numbers, before) {
-            var old = old
-            sigaction(number, &old, nil)
+    func release() {
+        var before = before
+        sigprocmask(SIG_SETMASK, &before, nil)
+    }
+
+    /// Until something was typed.
+    /// - Returns: false when a signal came first.
+    static func wait(for descriptor: CInt) -> Bool {
+        while true {
+            var pending = sigset_t()
+            sigpending(&pending)
+            if numbers.contains(where: { sigismember(&pending, $0) == 1 }) { return false }
+            var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            if poll(&wanted, 1, 100) > 0 { return true }
         }
     }
 }
 
 extension Secret {
     /// A line from a descriptor, without its end, byte by byte: no buffer keeps a copy.
+    /// - Parameter isThere: waits for the next byte; false: there will be none.
     /// - Returns: nil when it does not come to an end, or is longer than a passphrase may be.
-    static func line(from descriptor: CInt) -> Secret? {
+    static func line(from descriptor: CInt, whenThere isThere: () -> Bool = { true }) -> Secret? {
         var secret = Secret(count: SigningKey.longestPassphrase + 2)
         var count = 0
         let isWhole = secret.withMutableBytes { bytes in
             guard let start = bytes.baseAddress else { return false }
             while count <= SigningKey.longestPassphrase {
+                guard isThere() else { return false }
                 let got = Glibc.read(descriptor, start + count, 1)
                 guard got >= 0 else { return false }
                 if got == 0 { return count > 0 }
