@@ -44,7 +44,7 @@ enum TopologyStatus {
         var topology: UInt64
         var topologySha256: String
         var fingerprint: String?
-        /// Seconds since the newest timestamp was signed, by this machine's clock.
+        /// Seconds since a newer timestamp was verified, or signed where no node keeps the tree.
         var age: Int64?
         var freshness: String
         var roles: [Role]
@@ -88,7 +88,7 @@ enum TopologyStatus {
         _ loaded: TrustFolder.Loaded, _ folder: TrustFolder, _ node: NodeFolder, now: Timestamp
     ) throws -> InForce {
         let state = loaded.inForce
-        let age = state.metadata.timestamp?.signedAt.map { (now.milliseconds - $0.milliseconds) / 1000 }
+        let age = try age(state, folder, now)
         let roles = Expiry.all(of: state, root: loaded.baseline.root, now: now).map { expiry in
             Role(
                 subject: expiry.subject, version: expiry.version, expires: Instant.text(expiry.expires),
@@ -113,9 +113,22 @@ enum TopologyStatus {
             published: published)
     }
 
+    /// As the node remembers it; of a tree that no node keeps, by what stands in it.
+    private static func age(
+        _ state: SignedFederation, _ folder: TrustFolder, _ now: Timestamp
+    ) throws(FederationError) -> Int64? {
+        let memory = folder.path + "/freshness.json"
+        guard Files.exists(memory) else {
+            return state.metadata.timestamp?.signedAt.map { (now.milliseconds - $0.milliseconds) / 1000 }
+        }
+        var freshness = try TrustFile.read(Freshness.self, memory)
+        freshness.resumed(at: now)
+        return freshness.age / 1000
+    }
+
     private static func freshness(_ age: Int64?) -> String {
-        guard let age else { return "unknown" }
-        return age <= 86_400 ? "fresh" : age <= 14 * 86_400 ? "old" : "too old"
+        guard let age = age.map({ $0 * 1000 }) else { return "unknown" }
+        return age <= Freshness.warnMilliseconds ? "fresh" : age <= Freshness.hardMilliseconds ? "old" : "too old"
     }
 
     private static func words(_ state: InForce) -> [String] {
@@ -124,7 +137,7 @@ enum TopologyStatus {
             lines.append("fingerprint of the first root: \(fingerprint.grouped)")
         }
         lines.append(
-            "timestamp: \(state.freshness)" + (state.age.map { ", signed \($0) s ago by this machine's clock" } ?? ""))
+            "timestamp: \(state.freshness)" + (state.age.map { ", \($0) s old" } ?? ""))
         lines += state.roles.map { role in
             "\(role.subject)\(role.version.map { " \($0)" } ?? ""): until \(role.expires), \(role.days) days"
                 + (role.alarm.map { "; ALARM: \($0)" } ?? "")
