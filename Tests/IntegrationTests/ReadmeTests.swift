@@ -30,4 +30,15 @@ struct ReadmeTests {
         #expect(output.contains("handed_over → resolved  answered by subject-77 (answered)"), "\(output)")
         #expect(!output.contains("\"code\":\""), "\(output)")
     }
+
+    @Test("Every suite of tests that the threat model names is there")
+    func threatModel() throws {
+        let text = String(
+            decoding: try Files.read(ArchitecturePaths.root + "/docs/threat-model.md", maximum: 1 << 20), as: UTF8.self)
+        let named = Set(text.matches(of: /`(\w+Tests)`/).map { String($0.output.1) })
+        let tests = try FileManager.default.subpathsOfDirectory(atPath: ArchitecturePaths.root + "/Tests")
+        let files = Set(tests.map { URL(filePath: $0).lastPathComponent })
+        #expect(named.filter { !files.contains($0 + ".swift") }.sorted() == [])
+        #expect(named.count > 10)
+    }
 }

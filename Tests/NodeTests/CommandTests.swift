@@ -22,6 +22,15 @@ struct CommandTests {
                     path: ["authority", "init"], operands: ["-dir"],
                     values: ["segment": "oszn", "federation": "ekc.test"])
             ),
+            (
+                [
+                    "federation", "init", "out", "--from", "topology.json", "pins.json", "--answer", "a", "--answer",
+                    "b",
+                ],
+                ParsedCommand(
+                    path: ["federation", "init"], operands: ["out"],
+                    lists: ["from": ["topology.json", "pins.json"], "answer": ["a", "b"]])
+            ),
         ])
     func parses(_ arguments: [String], _ expected: ParsedCommand) throws {
         #expect(try CommandTests.parser.parse(arguments) == .run(expected))
@@ -37,6 +46,9 @@ struct CommandTests {
             (["node", "status", "d", "--json", "--json"], "--json stands twice"),
             (["node", "status", "d", "--json=1"], "--json takes no value"),
             (["link", "probe", "d", "n", "--count"], "--count wants a value"),
+            (["federation", "init", "out", "--from", "a"], "--from wants two values"),
+            (["federation", "init", "out", "--from=a", "b"], "--from wants two values"),
+            (["federation", "init", "out", "--from", "a", "b", "--from", "c", "d"], "--from stands twice"),
         ])
     func refuses(_ arguments: [String], _ message: String) {
         #expect { try CommandTests.parser.parse(arguments) } throws: { ($0 as? UsageError)?.message == message }

@@ -153,6 +153,11 @@ package enum Files {
 
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    package static func isFolder(_ path: String) -> Bool {
+        var facts = stat()
+        return stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// Makes a folder, and those above it, where they are missing.
     package static func makeFolder(_ path: String, mode: UInt32) throws(FederationError) {
         if mkdir(path, mode) == 0 || errno == EEXIST { return }

@@ -142,7 +142,10 @@ package struct NodeFolder: Sendable {
             identityKey: Hex.encode(publicKey), certificateRequest: certificateRequest, signature: "")
         request.signature = NodeFolder.sign(request.statement, secretKey)
         try NodeFolder.write(secretKey, count: 64, to: identityKey)
-        request.published = try publish(linkOf: request, node, version: 1, now: Clocks.wall())
+        let now = Clocks.wall()
+        // Of a node that is set up again, what it says counts as newer than what it has said in its life before.
+        request.published = try publish(
+            linkOf: request, node, version: UInt64(max(1, now.milliseconds)), now: now)
         try NodeFolder.write(link, count: Int(size), to: linkKey)
         try TrustFile.write(settings, to: settingsFile)
         try TrustFile.write(request, to: requestFile)

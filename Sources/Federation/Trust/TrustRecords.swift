@@ -115,7 +115,7 @@ package struct KeyRecord: Codable, Sendable, Equatable {
     }
 }
 
-/// Anchors and pins beside a topology, `pins.json`: machine-written, until signed topology takes its place.
+/// Anchors and pins: what of the signed metadata counts at a link; as `pins.json`, what a federation ran by before.
 package struct Pins: TrustRecord, Equatable {
     package struct Anchor: Codable, Sendable, Equatable {
         package var segment: String

@@ -18,6 +18,8 @@ struct CommandSpec: Sendable, Equatable {
         var help: String
         /// May stand several times.
         var isRepeated = false
+        /// Takes two words, which then stand in `lists`: its name says both, `FILE FILE`.
+        var isPair = false
     }
 
     /// Such as `["node", "init"]`.
@@ -94,7 +96,8 @@ struct CommandParser: Sendable {
                 message: "\(spec.path.joined(separator: " ")) has no option \(parts.first.map { "--" + $0 } ?? word)",
                 remedy: "it has \(known.joined(separator: ", "))")
         }
-        guard parsed.values[name] == nil, !parsed.flags.contains(name) else {
+        guard parsed.values[name] == nil, !parsed.flags.contains(name), !option.isPair || parsed.lists[name] == nil
+        else {
             throw UsageError(message: "--\(name) stands twice", remedy: "leave one of the two")
         }
         guard option.value != nil else {
@@ -107,7 +110,12 @@ struct CommandParser: Sendable {
         guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {
             throw UsageError(message: "--\(name) wants a value", remedy: "write --\(name) \(option.value ?? "VALUE")")
         }
-        if option.isRepeated {
+        if option.isPair {
+            guard parts.count == 1, let second = rest.popFirst() else {
+                throw UsageError(message: "--\(name) wants two values", remedy: "write --\(name) \(option.value ?? "")")
+            }
+            parsed.lists[name] = [value, second]
+        } else if option.isRepeated {
             parsed.lists[name, default: []].append(value)
         } else {
             parsed.values[name] = value

@@ -38,8 +38,7 @@ extension AdminAPI {
             topology: state.topology.version, root: metadata.root.common.version,
             targets: metadata.targets["targets"]?.common.version ?? 0,
             timestamp: metadata.timestamp?.common.version ?? 0)
-        try Files.makeFolder(node.folder.path + "/published", mode: 0o755)
-        try Files.write(proposal.bytes, to: node.folder.path + "/published/\(published.targets).json")
+        try node.folder.keep(proposal)
         let actor = actor(request)
         try node.store.write(.essential) { transaction in
             try Events.note(

@@ -141,10 +141,11 @@ struct NodeCheck {
         let isPinned = context.rule.record(of: node)?.linkPin == context.pin
         steps.append(
             isPinned
-                ? CheckStep("pin", .good, "pins.json has this node's own key")
+                ? CheckStep("pin", .good, "the signed metadata has this node's own key")
                 : CheckStep(
-                    "pin", .failed, "pins.json has another key for \(node) than its certificate: others will refuse it",
-                    remedy: "ekc topology pin with the newest answer, here and at its neighbours"))
+                    "pin", .failed,
+                    "the signed metadata has another key for \(node) than its certificate: others refuse it",
+                    remedy: "have its newest answer proposed: ekc topology propose DIR OUT --answer FILE"))
         return steps
     }
 
@@ -157,7 +158,7 @@ struct NodeCheck {
                 return [
                     CheckStep(
                         "address", .failed, "others dial \(node), and it has no address in the topology",
-                        remedy: "give it one; ekc topology apply")
+                        remedy: "give it one in the next topology: ekc topology propose")
                 ]
             }
             steps.append(isRunning ? heldPort(own) : freePort("port", own))

@@ -1,8 +1,8 @@
 /// A federation whose holders' keys all lie in one folder, in the clear: for demonstrations and tests, where no person signs.
 /// Two of three sign root and targets, one of three denies.
 package struct OpenCeremony: Sendable {
-    private static let holders = ["anna", "boris", "vera"]
-    private static let threshold = 2
+    package static let holders = ["anna", "boris", "vera"]
+    static let threshold = 2
 
     package let folder: String
 
@@ -17,7 +17,7 @@ package struct OpenCeremony: Sendable {
         }
     }
 
-    private func path(_ role: String, _ holder: String) -> String { "\(folder)/\(role)-\(holder).key" }
+    package func path(_ role: String, _ holder: String) -> String { "\(folder)/\(role)-\(holder).key" }
 
     package func keys(_ role: String) throws(FederationError) -> [SigningKey] {
         try OpenCeremony.holders.map { (holder) throws(FederationError) in
@@ -53,7 +53,7 @@ package struct OpenCeremony: Sendable {
             }
         }
         if let pins { try targets.carry(pins) }
-        let (snapshot, timestamp) = try online(centre)
+        let (snapshot, timestamp) = try centre.makeOnlineKeys()
         let root = try TUFRole(keys("root").map(\.key), threshold: OpenCeremony.threshold)
         let signers = try TUFRole(keys("targets").map(\.key), threshold: OpenCeremony.threshold)
         var proposal = try Proposal.first(
@@ -70,13 +70,6 @@ package struct OpenCeremony: Sendable {
         return try Publication.following(
             baseline, nil, proposal, snapshot: snapshot, timestamp: timestamp, now: now
         ).state
-    }
-
-    private func online(_ centre: NodeFolder) throws(FederationError) -> (snapshot: SigningKey, timestamp: SigningKey) {
-        func key(_ path: String) throws(FederationError) -> SigningKey {
-            Files.exists(path) ? try SigningKey.read(path) : try SigningKey.create(path)
-        }
-        return (try key(centre.snapshotKey), try key(centre.timestampKey))
     }
 
     /// As many as must sign do.
@@ -134,7 +127,7 @@ package struct OpenCeremony: Sendable {
         _ now: Timestamp
     ) throws(FederationError) -> Proposal {
         var base = ["root": state.metadata.root.text]
-        base["targets"] = state.metadata.targets["targets"]?.text
+        for role in ["targets", Denial.role] { base[role] = state.metadata.targets[role]?.text }
         var proposal = Proposal(
             federation: state.topology.federation, reason: reason, created: now, base: base, roles: roles, files: files)
         try sign(&proposal)

@@ -114,7 +114,7 @@ package struct Proposal: Sendable {
         } catch { throw error.error }
     }
 
-    private func authorities(of role: String) throws(TUFFault) -> [(String, TUFRole)] {
+    func authorities(of role: String) throws(TUFFault) -> [(String, TUFRole)] {
         let old = try base["root"].map { (text) throws(TUFFault) in try TUFRoot(text.bytes) }
         let new = try roles["root"].map { (text) throws(TUFFault) in try TUFRoot(text.bytes) }
         if role == "root" {
@@ -160,7 +160,7 @@ package struct Proposal: Sendable {
         return signed
     }
 
-    private mutating func add(_ signature: SignedText.Signature, to role: String) throws(FederationError) {
+    mutating func add(_ signature: SignedText.Signature, to role: String) throws(FederationError) {
         guard let text = roles[role] else { return }
         do throws(TUFFault) {
             roles[role] = try SignedText(text.with([signature]), role, maximum: TUFTargets.maximumBytes)

@@ -33,18 +33,12 @@ package struct Publication: Sendable {
         _ baseline: TUFTrusted, _ current: SignedFederation?, _ proposal: Proposal, snapshot: any MetadataSigner,
         timestamp: any MetadataSigner, now: Timestamp
     ) throws(FederationError) -> Published {
-        for standing in try proposal.standings() where !standing.isEnough {
-            let missing = standing.missing.map { $0.holder ?? "key \($0.id.prefix(8))" }.sorted()
-            throw FederationError(
-                "not-enough-signatures",
-                "\(standing.role) \(standing.version) has \(standing.signed.count) of \(standing.threshold) signatures "
-                    + "by \(standing.authority)",
-                remedy: "missing: \(missing.joined(separator: ", "))")
-        }
+        try proposal.requireFollows(baseline.root, current)
+        try proposal.requireEnough()
         // What was listed once is listed for ever (TUF 1.0, section 5.5.5): of a role that is gone, its last version.
         var meta = current?.metadata.snapshot?.meta ?? [:]
         for (role, text) in proposal.roles where role != "root" {
-            meta[role] = TUFMeta(version: try version(of: text), text.bytes)
+            meta[role] = TUFMeta(version: try text.version(), text.bytes)
         }
         let version = (baseline.snapshot?.common.version ?? current?.metadata.snapshot?.common.version ?? 0) + 1
         let snapshotFile = try signed(
@@ -58,16 +52,12 @@ package struct Publication: Sendable {
         return try walk(baseline, current, tree, now)
     }
 
-    private static func version(of text: SignedText) throws(FederationError) -> UInt64 {
-        do throws(TUFFault) { return UInt64(try text.signed.integer("version", from: 1)) } catch { throw error.error }
-    }
-
     private static func tree(
         _ current: SignedFederation?, _ proposal: Proposal
     ) throws(FederationError) -> [String: [UInt8]] {
         var tree = current.map(TrustFolder.tree) ?? [:]
         for (role, text) in proposal.roles {
-            tree[TUFWalk.path(of: role, version: try version(of: text))] = text.bytes
+            tree[TUFWalk.path(of: role, version: try text.version())] = text.bytes
         }
         for (path, bytes) in proposal.files {
             let facts = TUFFileFacts(length: bytes.count, sha256: Digest.sha256(bytes).description)

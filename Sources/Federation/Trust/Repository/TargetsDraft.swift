@@ -84,6 +84,16 @@ package struct TargetsDraft: Sendable {
         set(SignedFederation.pinsPath, try TrustFile.encode(pins))
     }
 
+    /// Whose keys these are.
+    package func identity(of node: NodeID) -> TUFKey? {
+        delegations.first { $0.name == PublishedKeys.role(of: node) }?.role.keys.values.first
+    }
+
+    package func has(_ path: String) -> Bool { targets[path] != nil }
+
+    /// Every target, new or as it was.
+    package var paths: [String] { targets.keys.sorted() }
+
     package mutating func dismiss(_ node: NodeID) {
         delegations.removeAll { $0.name == PublishedKeys.role(of: node) }
     }

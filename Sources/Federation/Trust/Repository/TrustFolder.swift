@@ -62,7 +62,7 @@ package struct TrustFolder: Sendable {
     }
 
     /// Versions of root, from the first.
-    private func roots() throws(FederationError) -> [UInt64] {
+    func roots() throws(FederationError) -> [UInt64] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/metadata")) ?? []
         let versions = names.filter { $0.hasSuffix(".root.json") }.compactMap { UInt64($0.dropLast(10)) }.sorted()
         for (index, version) in versions.enumerated() where version != versions[0] + UInt64(index) {
@@ -71,7 +71,7 @@ package struct TrustFolder: Sendable {
         return versions
     }
 
-    private func read(_ root: UInt64) throws(TUFFault) -> [UInt8] {
+    func read(_ root: UInt64) throws(TUFFault) -> [UInt8] {
         try read(TUFWalk.path(of: "root", version: root), TUFRoot.maximumBytes)
     }
 
