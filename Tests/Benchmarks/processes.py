@@ -226,7 +226,6 @@ class Federation:
     def __init__(self, place, binary, name, topology):
         """`topology`: its text, in which the centre's address is 127.0.0.1:0."""
         self.place, self.binary, self.path = place, binary, place.folder(name)
-        self.text = topology
         self.entries = nodes_of(topology)
         federation = word_of(topology, "federation")
         answers = {}
@@ -242,17 +241,25 @@ class Federation:
             answers[name] = f"{self.path}/{name}.answer.json"
             run([binary, "authority", "issue", f"{self.path}/ca-{segment}", f"{node}/request.json", answers[name]])
             run([binary, "node", "init", node, "--answer", answers[name]])
-        self.template = f"{self.path}/topology.json"
-        self._write(self.template, 0)
-        run([binary, "topology", "pin", self.template, *answers.values()])
+        with open(f"{self.path}/topology.json", "w") as file:
+            file.write(topology)
+        given = [word for answer in answers.values() for word in ("--answer", answer)]
+        run([binary, "federation", "init", f"{self.path}/trust", "--topology", f"{self.path}/topology.json",
+             "--centre", f"{self.path}/centre", "--demonstration", *given])
         for name, _ in self.entries:
-            shutil.copy(f"{self.path}/pins.json", f"{self.path}/{name}/pins.json")
+            if name != "centre":
+                shutil.copytree(f"{self.path}/trust/tree", f"{self.path}/{name}/trust")
         self.nodes = {}
         self.log = f"{self.path}/log"
 
-    def _write(self, path, port):
+    def _set_port(self, name):
+        """Where the centre is to be found from a node: the signed topology has no port."""
+        path = f"{self.path}/{name}/node.json"
+        with open(path) as file:
+            settings = json.load(file)
+        settings["addresses"] = {"centre": [f"127.0.0.1:{self.port}"]}
         with open(path, "w") as file:
-            file.write(self.text.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+            json.dump(settings, file)
 
     def node(self, name):
         if name not in self.nodes:
@@ -272,12 +279,11 @@ class Federation:
     def start_centre(self, **options):
         centre = self.node("centre")
         if not hasattr(self, "port"):
-            self._write(f"{self.path}/centre/topology.json", 0)
             centre.start(**options)
             self.port = centre.ready["link"]
             # From now on at the same place, so that whoever dials it finds it after a restart.
             for name, _ in self.entries:
-                self._write(f"{self.path}/{name}/topology.json", self.port)
+                self._set_port(name)
         else:
             centre.start(**options)
         return centre

@@ -80,6 +80,9 @@ package struct Topology: Sendable {
     package internal(set) var history = RightsHistory()
 
     private var byID: [NodeID: Node]
+    /// By place in `segments`, for what is asked for each message: bit k of row × column, kind k.
+    private let segmentOf: [NodeID: Int]
+    private let matrix: [UInt64]
     private let tenancyByID: [String: Tenancy]
     /// For each destination, the next hop from every node that has a way to it.
     private let nextHops: [NodeID: [NodeID: NodeID]]
@@ -98,6 +101,13 @@ package struct Topology: Sendable {
         byID = Dictionary(nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         tenancyByID = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         nextHops = Topology.ways(nodes.map(\.id), links)
+        let places = Dictionary(
+            segments.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
+        segmentOf = byID.compactMapValues { places[$0.segment] }
+        let (rights, names) = (rights, segments.map(\.id))
+        matrix = names.flatMap { from in
+            names.map { to in rights.kinds[Rights.Pair(from: from, to: to), default: 0] }
+        }
     }
 
     /// The same with other addresses of some nodes.
@@ -120,22 +130,22 @@ package struct Topology: Sendable {
 
     /// Whether one node may send a kind of message to another. What is published for everyone goes to whom it may.
     package func allows(_ kind: MessageKind, from: NodeID, to: NodeID) -> Bool {
+        guard let row = segmentOf[from] else { return false }
         guard to != .everyone else {
-            return segments.contains { segment in
-                byID[from].map { rights.allows(kind, Rights.Pair(from: $0.segment, to: segment.id)) } ?? false
-            }
+            return segments.indices.contains { matrix[row * segments.count + $0] & 1 << kind.rawValue != 0 }
         }
-        return pair(from, to).map { rights.allows(kind, $0) } ?? false
+        guard let column = segmentOf[to] else { return false }
+        return kind.isExchangeOwn || matrix[row * segments.count + column] & 1 << kind.rawValue != 0
     }
 
     /// What becomes of a message that has come here.
     package func verdict(
         on kind: MessageKind, from: NodeID, to: NodeID, sentUnder version: UInt64
     ) -> RightVerdict {
-        guard let pair = pair(from, to) else { return version > self.version ? .awaitsTopology : .denied }
-        if rights.allows(kind, pair) { return .allowed }
+        if allows(kind, from: from, to: to) { return .allowed }
         if version > self.version { return .awaitsTopology }
-        return version < self.version && history.allowed(kind, pair, under: version) ? .changed : .denied
+        guard version < self.version, let pair = pair(from, to) else { return .denied }
+        return history.allowed(kind, pair, under: version) ? .changed : .denied
     }
 
     package func tenancy(_ id: String) -> Tenancy? { tenancyByID[id] }
