@@ -167,10 +167,12 @@ struct TUFClientFolder {
         {
             return
         }
-        let meta = trusted.snapshot?.meta[role]
-        let path = TUFWalk.path(of: role, version: trusted.root.isConsistent ? meta?.version : nil)
-        let maximum = min(meta?.facts.length ?? TUFTargets.maximumBytes, TUFTargets.maximumBytes)
-        guard meta != nil, let bytes = try web.fetch(TUFClientFolder.url(url, path), maximum: maximum) else {
+        guard let meta = trusted.snapshot?.meta[role] else {
+            throw TUFFault(.missing, role, "the snapshot does not list it").error
+        }
+        let path = TUFWalk.path(of: role, version: trusted.root.isConsistent ? meta.version : nil)
+        let maximum = min(meta.facts.length ?? TUFTargets.maximumBytes, TUFTargets.maximumBytes)
+        guard let bytes = try web.fetch(TUFClientFolder.url(url, path), maximum: maximum) else {
             throw TUFFault(.missing, role, "\(path) is not there").error
         }
         do throws(TUFFault) {

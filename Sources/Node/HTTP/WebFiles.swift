@@ -28,14 +28,16 @@ final class WebFiles {
         ccurl_set_text(curl, CURLOPT_URL, url)
         ccurl_set_write(curl, collectFile, Unmanaged.passUnretained(self).toOpaque())
         let status = curl_easy_perform(curl)
-        if bytes.count > maximum { return Array(bytes.prefix(maximum + 1)) }
         var code = 0
         ccurl_status(curl, &code)
-        guard status == CURLE_OK, [200, 403, 404, 410].contains(code) else {
+        // First of all: the page that says so may be longer than the file may be.
+        if [403, 404, 410].contains(code) { return nil }
+        if code == 200, bytes.count > maximum { return bytes }
+        guard status == CURLE_OK, code == 200 else {
             let words = status == CURLE_OK ? "status \(code)" : String(cString: curl_easy_strerror(status))
             throw FederationError("unreachable", "\(url): \(words)", remedy: "look at the address, and at the server")
         }
-        return code == 200 ? bytes : nil
+        return bytes
     }
 
     fileprivate func take(_ part: UnsafeRawBufferPointer) -> Bool {

@@ -1,5 +1,3 @@
-import Glibc
-
 /// To whom a role gives a part of its targets (TUF 1.0, section 4.5).
 package struct TUFDelegation: Sendable {
     package enum Scope: Sendable, Hashable {
@@ -23,18 +21,17 @@ package struct TUFDelegation: Sendable {
     }
 
     private static func matches(_ path: String, _ pattern: String) -> Bool {
-        let path = path.split(separator: "/", omittingEmptySubsequences: false)
-        let pattern = pattern.split(separator: "/", omittingEmptySubsequences: false)
+        let path = path.unicodeScalars.split(separator: "/", omittingEmptySubsequences: false)
+        let pattern = pattern.unicodeScalars.split(separator: "/", omittingEmptySubsequences: false)
         return path.count == pattern.count
-            && zip(path, pattern).allSatisfy { fnmatch(String($1), String($0), CInt(FNM_NOESCAPE)) == 0 }
+            && zip(path, pattern).allSatisfy { ShellPattern($1).matches($0) }
     }
 }
 
 /// Reads keys, roles and delegations.
 enum TUFDelegations {
     static let mostRoles = 4096
-    /// A pattern with many stars costs time without bound.
-    private static let mostStars = 4
+    private static let longestPattern = 512
 
     static func keys(_ fields: SignedFields) throws(TUFFault) -> [String: TUFKey] {
         var keys: [String: TUFKey] = [:]
@@ -75,19 +72,12 @@ enum TUFDelegations {
             let scope: TUFDelegation.Scope =
                 entry.has("paths")
                 ? .paths(try entry.texts("paths")) : .hashPrefixes(try entry.texts("path_hash_prefixes"))
-            if case .paths(let paths) = scope, let path = paths.first(where: { !isBounded($0) }) {
-                throw entry.fault("pattern \"\(path)\" is too long, or has too many stars")
+            if case .paths(let paths) = scope, let path = paths.first(where: { $0.utf8.count > longestPattern }) {
+                throw entry.fault("pattern \"\(path)\" is longer than \(longestPattern) bytes")
             }
             return TUFDelegation(
                 name: name, role: try role(entry, name, keys), isTerminating: try entry.bool("terminating"),
                 scope: scope)
         }
-    }
-
-    private static func isBounded(_ pattern: String) -> Bool {
-        pattern.utf8.count <= 512
-            && pattern.split(separator: "/").allSatisfy { part in
-                part.utf8.count(where: { $0 == UInt8(ascii: "*") }) <= mostStars
-            }
     }
 }

@@ -130,6 +130,12 @@ package struct TUFTrusted: Sendable {
         return (try? role.requireSigned(known.text, "")) != nil
     }
 
+    /// Whether what is known of `snapshot`, of `targets` or of a delegated role is not past its date.
+    package func isFresh(_ role: String, _ now: Timestamp) -> Bool {
+        guard let common = role == "snapshot" ? snapshot?.common : targets[role]?.common else { return false }
+        return now < common.expires
+    }
+
     private func requireRoot(_ now: Timestamp?) throws(TUFFault) {
         try TUFTrusted.requireFresh(root.common, "root", now)
     }

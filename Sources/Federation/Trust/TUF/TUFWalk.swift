@@ -117,7 +117,7 @@ package struct TUFWalk: Sendable {
 
     private mutating func wantSnapshot() throws(TUFFault) {
         guard let meta = trusted.timestamp?.snapshot else { return }
-        if trusted.hasSnapshot { return try wantTargets() }
+        if trusted.hasSnapshot, trusted.isFresh("snapshot", now) { return try wantTargets() }
         want(
             "snapshot", version: isConsistent ? meta.version : nil,
             min(meta.facts.length ?? TUFSnapshot.maximumBytes, TUFSnapshot.maximumBytes))
@@ -125,11 +125,19 @@ package struct TUFWalk: Sendable {
 
     private mutating func wantTargets() throws(TUFFault) {
         stage = .targets
-        if trusted.has("targets"), trusted.isVouchedFor("targets", parent: nil) { return wantDelegated() }
+        if isGood("targets", parent: nil) { return wantDelegated() }
         guard let meta = trusted.snapshot?.meta["targets"] else {
             throw TUFFault(.missing, "targets", "the snapshot does not list it")
         }
         want("targets", of: meta)
+    }
+
+    /// What is kept and past its date is asked for again, and refused if it comes again: else who withholds the newer
+    /// could freeze it.
+    private func isGood(_ role: String, parent: String?) -> Bool {
+        let late = parent == nil ? 0 : lateness(role)
+        return trusted.has(role) && trusted.isVouchedFor(role, parent: parent)
+            && trusted.isFresh(role, now.advanced(byMilliseconds: -late))
     }
 
     private mutating func want(_ role: String, of meta: TUFMeta) {
@@ -142,7 +150,7 @@ package struct TUFWalk: Sendable {
         stage = .delegated
         for delegation in takesDelegated ? trusted.targets["targets"]?.delegations ?? [] : [] {
             let role = delegation.name
-            if trusted.has(role), trusted.isVouchedFor(role, parent: "targets") { continue }
+            if isGood(role, parent: "targets") { continue }
             guard let meta = trusted.snapshot?.meta[role] else { continue }
             want(role, of: meta)
             wanted.last.map { roles[$0.path] = role }
