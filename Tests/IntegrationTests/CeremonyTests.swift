@@ -141,6 +141,46 @@ struct CeremonyTests {
         #expect(try scene.run("topology", "propose", path + "/centre", path + "/p4", "--topology", next).exit == 64)
     }
 
+    @Test("A token signs, a base that is not in force is refused, old content is proposed anew")
+    func tokens() throws {
+        let scene = try Scene()
+        let path = scene.path
+        #expect(try Binary.run(scene.demonstration).exit == 0)
+        let proposal = path + "/p.json"
+        try Files.write(scene.topology(1), to: path + "/same.json")
+        func propose(_ options: String...) throws -> (exit: Int32, output: String, errors: String) {
+            try scene.run(["topology", "propose", path + "/centre", proposal, "--reason", "more"] + options)
+        }
+        #expect(try propose("--topology", path + "/same.json").errors.contains("topology-not-newer"))
+        let raised = try propose("--topology", path + "/same.json", "--raise")
+        #expect(raised.exit == 0 && raised.output.contains("topology: version 2"), "\(raised.errors)")
+        #expect(try Files.read(path + "/same.json", maximum: 1 << 16) == scene.topology(1), "the file stays")
+
+        let command =
+            "openssl pkeyutl -sign -inkey \(path)/out/holders/targets-vera.key -rawin -in /dev/stdin | od -An -v -tx1"
+        let signed = try scene.run("topology", "sign", proposal, "--with", command, "--trust", path + "/centre")
+        #expect(signed.exit == 0 && signed.output.contains("vera signed targets"), "\(signed.errors)")
+        #expect(try scene.run("topology", "sign", proposal, "--with", "exit 1").errors.contains("signer-failed"))
+        // Another federation of the same name.
+        let other = try Scene()
+        #expect(try Binary.run(other.demonstration).exit == 0)
+        let before = try Files.read(proposal, maximum: 1 << 20)
+        let refused = try scene.run(
+            "topology", "sign", proposal, "--key", path + "/out/holders/targets-boris.key", "--trust",
+            other.path + "/out/tree")
+        #expect(refused.exit == 1 && refused.errors.contains("proposal-stale"))
+        #expect(try Files.read(proposal, maximum: 1 << 20) == before)
+
+        let reverted = try scene.run(
+            "topology", "revert", path + "/centre", "1", path + "/r.json", "--reason", "back to the beginning")
+        #expect(reverted.exit == 0 && reverted.output.contains("topology: version 2"), "\(reverted.errors)")
+        let never = try scene.run("topology", "revert", path + "/centre", "7", path + "/r2.json", "--reason", "x")
+        #expect(never.errors.contains("not-published"))
+        let status = try scene.run("topology", "status", path + "/centre")
+        #expect(status.output.contains("published: targets 1, topology 1,"))
+        #expect(!status.output.contains("ALARM"))
+    }
+
     @Test("A passphrase is in no argument, no environment, no output and no file")
     func secrets() throws {
         let scene = try Scene()
