@@ -250,7 +250,10 @@ package final class StoreLock: Sendable {
             defer { held = false }
             return held
         }
-        if held { Glibc.close(descriptor) }
+        guard held else { return }
+        // A child that is being started has a copy of the descriptor until it executes: the lock is given up for all copies.
+        flock(descriptor, LOCK_UN)
+        Glibc.close(descriptor)
     }
 }
 
