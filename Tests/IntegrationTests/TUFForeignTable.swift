@@ -95,7 +95,7 @@ enum TUFForeignTable {
                 "root-older-everything", "rollback-timestamp", "rollback-snapshot", "rollback-targets",
                 "rollback-node-77", "snapshot-drops-targets", "snapshot-drops-node-77",
                 "fast-forward-snapshot-key-only", "fast-forward-not-recovered", "fast-forward-key-added-only",
-                "disk-timestamp-expired-rollback",
+                "disk-timestamp-expired-rollback", "timestamp-key-replaced-targets-older",
             ]
         ),
         (
@@ -269,10 +269,6 @@ enum TUFForeignTable {
         (
             "key-kind-unknown-beside-enough",
             "A newer kind of key beside enough known ones must not cut off the older clients (section 4.2)."
-        ),
-        (
-            "timestamp-key-replaced-targets-older",
-            "Section 5.3.11: when the timestamp's keys or the snapshot's are replaced, both are forgotten. python-tuf keeps a snapshot whose own keys stay, and finds its targets older than before."
         ),
         (
             "target-name-percent",

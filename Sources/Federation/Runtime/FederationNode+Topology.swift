@@ -62,7 +62,7 @@ extension FederationNode {
     }
 
     /// Rooms in which something waits for a node to which a topology has no way, and how many envelopes.
-    func mailForNobody(under topology: Topology) throws -> [(room: Room, count: UInt64)] {
+    package func mailForNobody(under topology: Topology) throws -> [(room: Room, count: UInt64)] {
         let streams = try store.read { transaction throws(StoreError) in try Sessions.streams(in: transaction) }
         var waiting: [Room: UInt64] = [:]
         for (stream, row) in streams.map({ ($0.id, $0.row) })

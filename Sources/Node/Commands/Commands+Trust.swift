@@ -25,6 +25,19 @@ extension Commands {
                 CommandSpec.json,
             ]),
         CommandSpec(
+            path: ["topology", "diff"],
+            summary: "say what a new topology would change, the worst first; exit code 1 when somebody loses something",
+            operands: [
+                Operand(name: "LIVE", help: "a node's folder, a static tree, or a topology file"),
+                Operand(name: "NEW", help: "the new topology"),
+            ],
+            options: [
+                Option(
+                    name: "dry-run",
+                    help: "LIVE is the centre's folder: with what every node last said of itself, and who is dark"),
+                CommandSpec.json,
+            ]),
+        CommandSpec(
             path: ["topology", "key"], summary: "make a holder's signing key, and the file of its public half",
             operands: [Operand(name: "FILE", help: "the key, for its holder only; FILE.pub goes to whoever proposes")],
             options: [
@@ -104,6 +117,7 @@ extension Commands {
         switch command.path {
         case ["federation", "init"]: try FoundingCommands.initialise(command)
         case ["federation", "finish"]: try FoundingCommands.finish(command)
+        case ["topology", "diff"]: try TopologyDiffCommand.run(command)
         case ["topology", "key"]: try SigningKeyCommands.key(command)
         case ["topology", "propose"]: try ProposalCommands.propose(command)
         case ["topology", "revert"]: try ProposalCommands.revert(command)

@@ -199,6 +199,7 @@ struct AdminAPI {
             return .json(try backups.begin(node, order.folder, by: AdminAPI.actor(request)))
         }
         admitted(&routes, "GET", "/api/v1/backups") { _ in .json(backups.current) }
+        admitted(&routes, "POST", "/api/v1/topology/diff") { .json(try AdminAPI.underWay($0, node)) }
         admitted(&routes, "POST", "/api/v1/topology/publish") { .json(try AdminAPI.publishTopology($0, node)) }
         return routes
     }

@@ -28,7 +28,6 @@ package struct TUFTrusted: Sendable {
         // What the new keys do not vouch for is forgotten: the way out when a key has signed versions too high.
         if let known = timestamp, !TUFTrusted.isSigned(known.text, "timestamp", next) {
             timestamp = nil
-            snapshot = nil
         }
         if let known = snapshot, !TUFTrusted.isSigned(known.text, "snapshot", next) { snapshot = nil }
         root = next
@@ -66,19 +65,20 @@ package struct TUFTrusted: Sendable {
     }
 
     package mutating func update(snapshot bytes: [UInt8], now: Timestamp?) throws(TUFFault) {
-        guard let timestamp else { throw TUFFault(.missing, "timestamp", "it comes before the snapshot") }
-        try requireRoot(now)
-        // A baseline from the disk may be older than the timestamp.
+        // A baseline from the disk may be older than the timestamp, and outlive a timestamp whose key was replaced.
         let isBaseline = now == nil
-        if !isBaseline, let what = timestamp.snapshot.facts.difference(of: bytes) {
+        guard timestamp != nil || isBaseline else {
+            throw TUFFault(.missing, "timestamp", "it comes before the snapshot")
+        }
+        try requireRoot(now)
+        if !isBaseline, let what = timestamp?.snapshot.facts.difference(of: bytes) {
             throw TUFFault(.mismatch, "snapshot", what)
         }
         let next = try TUFSnapshot(bytes)
         try root.role("snapshot").requireSigned(next.text, "snapshot")
-        guard isBaseline || next.common.version == timestamp.snapshot.version else {
+        if !isBaseline, let named = timestamp?.snapshot.version, next.common.version != named {
             throw TUFFault(
-                .mismatch, "snapshot",
-                "version \(next.common.version), the timestamp names version \(timestamp.snapshot.version)")
+                .mismatch, "snapshot", "version \(next.common.version), the timestamp names version \(named)")
         }
         if let known = snapshot {
             for (role, meta) in known.meta.sorted(by: { $0.key < $1.key }) {
