@@ -31,7 +31,7 @@ struct SignatureCommandTests {
         let key = try SigningKey.create(file, scheme: scheme, holder: "Анна").key
         var proposal = try Self.proposal(by: key)
         let command = "openssl pkeyutl -sign -inkey \(file) \(options) -in /dev/stdin | od -An -v -tx1"
-        let signed = try SignatureCommand.sign(&proposal, command)
+        let signed = try SignatureCommand.sign(&proposal, command, isAlone: true)
         #expect(signed.roles == ["root"] && signed.person == "Анна")
         #expect(Self.code { try proposal.requireEnough() } == nil)
     }
@@ -47,7 +47,7 @@ struct SignatureCommandTests {
         let folder = try TemporaryFolder()
         var proposal = try Self.proposal(by: try SigningKey.create(folder.path + "/key").key)
         let before = proposal.bytes
-        #expect(Self.code { _ = try SignatureCommand.sign(&proposal, command, seconds: 1) } == expected)
+        #expect(Self.code { _ = try SignatureCommand.sign(&proposal, command, seconds: 1, isAlone: true) } == expected)
         #expect(proposal.bytes == before)
     }
 

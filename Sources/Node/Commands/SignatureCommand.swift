@@ -9,14 +9,16 @@ enum SignatureCommand {
     static let seconds: Int64 = 120
     private static let mostDigits = 4096
 
+    /// - Parameter isAlone: it is a group of processes of its own, and all of it ends in time. At a terminal it stays where it may
+    ///   ask for a PIN, and Ctrl-C ends all of it.
     static func sign(
-        _ proposal: inout Proposal, _ words: String, seconds: Int64 = seconds
+        _ proposal: inout Proposal, _ words: String, seconds: Int64 = seconds, isAlone: Bool = !Terminal.isThere
     ) throws(FederationError) -> (roles: [String], person: String) {
         var signed: [String] = []
         var person: String?
         for role in try proposal.unsigned() {
             guard let text = proposal.roles[role] else { continue }
-            let signature = try run(words, on: text.canonical, seconds: seconds)
+            let signature = try run(words, on: text.canonical, seconds: seconds, isAlone)
             if let key = try proposal.accept(signature, for: role) {
                 signed.append(role)
                 person = key.person
@@ -32,9 +34,9 @@ enum SignatureCommand {
 
     /// - Throws: `signer-failed`.
     private static func run(
-        _ words: String, on bytes: [UInt8], seconds: Int64
+        _ words: String, on bytes: [UInt8], seconds: Int64, _ isAlone: Bool
     ) throws(FederationError) -> [UInt8] {
-        let output = try spawn(words, bytes, seconds: seconds)
+        let output = try spawn(words, bytes, seconds: seconds, isAlone)
         let digits = String(decoding: output, as: UTF8.self).filter { !$0.isWhitespace && $0 != ":" }
         guard !digits.isEmpty, let signature = Hex.decode(digits, count: digits.utf8.count / 2) else {
             throw failed("it printed no signature in hex")
@@ -49,7 +51,7 @@ enum SignatureCommand {
     }
 
     private static func spawn(
-        _ words: String, _ bytes: [UInt8], seconds: Int64
+        _ words: String, _ bytes: [UInt8], seconds: Int64, _ isAlone: Bool
     ) throws(FederationError) -> [UInt8] {
         // A file that has no name any more: a tool may ask for its length, and read it as often as it likes.
         var place = Array("/tmp/ekc-sign-XXXXXX".utf8CString)
@@ -72,8 +74,6 @@ enum SignatureCommand {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // At a terminal it stays where it may ask for a PIN, and Ctrl-C ends all of it; elsewhere it is a group of its own.
-        let isAlone = !Terminal.isThere
         if isAlone { posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP)) }
         let line = ["/bin/sh", "-c", words]
         var arguments: [UnsafeMutablePointer<CChar>?] = line.map { strdup($0) } + [nil]
