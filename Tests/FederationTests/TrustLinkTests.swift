@@ -110,4 +110,35 @@ struct TrustLinkTests {
         let old = try federation.place("subject-77").publishedKeys(version: 1, now: Clocks.wall())
         #expect(throws: FederationError.self) { try Proposal.keys(old, of: node, after: before, now: Clocks.wall()) }
     }
+
+    @Test(
+        "A node whose identity key was replaced in the signed topology says so, and nobody takes it for the one it was")
+    func replaced() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        let centre = try federation.start("centre")
+        try federation.start("subject-77")
+        #expect(up(federation, "subject-77"))
+        let state = centre.trust.state
+        let node = try #require(NodeID("subject-77"))
+        var draft = try TargetsDraft(after: try #require(state.metadata.targets["targets"]))
+        try draft.delegate(to: node, identityKey: String(repeating: "ab", count: 32))
+        let ceremony = try TestTrust.ceremony()
+        var proposal = Proposal(
+            federation: "ekc.test", reason: "a swap", created: Clocks.wall(),
+            base: ["root": state.metadata.root.text, "targets": try #require(state.metadata.targets["targets"]?.text)],
+            roles: ["targets": try .unsigned(draft.document(reason: "a swap", now: Clocks.wall()), "targets")],
+            files: [:])
+        try ceremony.sign(&proposal)
+        let after = try centre.trust.publish(proposal) { _ in }
+        #expect(after.faults[node]?.code == .threshold && after.pins.nodes.map(\.node) == ["centre"])
+        #expect(
+            federation.log.wait(milliseconds: 10_000, for: "centre: not-pinned subject-77"), "\(federation.log.all)")
+        federation.stop("subject-77")
+        _ = try federation.place("subject-77").trust.install(
+            from: federation.place("centre").trust, anchor: nil, now: Clocks.wall())
+        try federation.start("subject-77")
+        #expect(
+            federation.log.wait(milliseconds: 10_000, for: "subject-77: identity-replaced"), "\(federation.log.all)")
+    }
 }

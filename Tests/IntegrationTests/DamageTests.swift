@@ -200,7 +200,7 @@ struct DamageTests {
         arguments: [
             ("kill -SEGV $$", "dies by signal 11"), ("kill -BUS $$", "dies by signal 7"),
             ("kill -ABRT $$", "dies by signal 6"),
-            ("sleep 600", "comes to no end"), ("echo 10 of 20; exec sleep 600", "comes to no end"),
+            ("exec sleep 600", "comes to no end"), ("echo 10 of 20; exec sleep 600", "comes to no end"),
         ])
     func judged(script: String, detail: String) throws {
         let folder = try TemporaryFolder()

@@ -24,7 +24,7 @@ package struct DialProbe {
             return [
                 CheckStep(
                     "topology", .failed, "the topology names no link of \(node) with a live node \(peer)", peer: peer,
-                    remedy: "add the link, or make the node live, in a newer topology; ekc topology apply")
+                    remedy: "add the link, or make the node live, in a newer topology; ekc topology propose")
             ]
         }
         let named = CheckStep("topology", .good, "the link is named, \(peer) is live", peer: peer)
@@ -34,7 +34,7 @@ package struct DialProbe {
                 named,
                 CheckStep(
                     "address", .failed, "\(peer) has no address in the topology", peer: peer,
-                    remedy: "give it one; ekc topology apply"),
+                    remedy: "give it one; ekc topology propose"),
             ]
         }
         // Of several addresses the one that leads furthest tells most.
@@ -47,7 +47,7 @@ package struct DialProbe {
         guard let own = topology.node(node)?.addresses.first else {
             return CheckStep(
                 "address", .failed, "\(peer) dials this node, which has no address in the topology", peer: peer,
-                remedy: "give \(node) an address; ekc topology apply")
+                remedy: "give \(node) an address; ekc topology propose")
         }
         return CheckStep(
             "tcp", .skipped, "\(peer) dials this node at \(own): whether it can is seen there", peer: peer,
@@ -197,8 +197,9 @@ package struct DialProbe {
             "it is none that an authority of the federation issues: let one issue it, ekc authority issue"
         case "peer-refused": "whoever listens there wants another TLS: mend the address or the port in the topology"
         case "chain-refused", "wrong-segment", "no-certificate":
-            "see which authority has issued it; its anchor must be in pins.json here: ekc topology pin"
-        case "not-pinned", "pin-mismatch": "ekc topology pin here with the answer that \(peer) has installed"
+            "see which authority has issued it; its anchor must be in the signed topology: ekc topology propose --authority"
+        case "not-pinned", "pin-mismatch":
+            "ekc topology status DIR says what is in force here; what \(peer) has installed must be signed: ekc topology propose --answer"
         case "wrong-peer": "another node answers at this address: mend the address in the topology"
         case "own-certificate": "the address leads to this node itself: mend it in the topology"
         case "not-tls", "no-alpn": "something else listens there: mend the address or the port in the topology"
@@ -210,7 +211,7 @@ package struct DialProbe {
     private static func refused(_ code: String, _ detail: String, _ peer: NodeID) -> CheckStep {
         let remedy =
             switch code {
-            case "not-linked", "node-not-live": "put the newer topology in force there: ekc topology apply"
+            case "not-linked", "node-not-live": "see in its log why it has not taken the newer topology"
             case "link-paused": "it is paused there: ekc link resume at \(peer)"
             case "node-rewound": "one of the two stores is behind: ekc node status at both"
             default: "see why in the log of \(peer): its pins, its clock, this node's certificate"

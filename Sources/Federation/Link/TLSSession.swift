@@ -34,8 +34,8 @@ package final class TLSContext: @unchecked Sendable {
             let domain = try TrustDomain(segment: anchor.segment, federation: pins.federation)
             guard cs_context_add_anchor(handle, domain.description, anchor.certificate) == 1 else {
                 throw FederationError(
-                    "anchor-unusable", "the anchor of segment \(anchor.segment) in pins.json is no certificate",
-                    remedy: "make pins.json again with ekc topology pin")
+                    "anchor-unusable", "the anchor of segment \(anchor.segment) is no certificate",
+                    remedy: "have the authority's ca.crt signed: ekc topology propose --authority")
             }
         }
     }

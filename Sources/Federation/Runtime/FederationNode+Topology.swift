@@ -4,6 +4,7 @@ extension FederationNode {
     /// applied or refused. It blocks. Nothing here can object: what it would leave with nobody, the centre has asked before it
     /// was published, and it is said in the log.
     func putInForce(_ state: SignedFederation) {
+        if let alarm = ownKeyAlarm(state) { log(alarm) }
         var next = settings.seen(state.topology)
         let current = topology
         do {
@@ -28,6 +29,17 @@ extension FederationNode {
                 LinkLoop.Event(
                     code: error.code, peer: nil, detail: "the newer topology is not in force: \(error.detail)"))
         } catch { log(LinkLoop.Event(code: "store-failed", peer: nil, detail: "\(error)")) }
+    }
+
+    /// Every node looks at its own entry in each version: whoever signs for it now has its place.
+    func ownKeyAlarm(_ state: SignedFederation) -> LinkLoop.Event? {
+        let delegation = state.metadata.targets["targets"]?.delegation(PublishedKeys.role(of: id))
+        guard let delegation, let own = folder.identityKeyText,
+            !delegation.role.keys.values.contains(where: { $0.publicText == own })
+        else { return nil }
+        return LinkLoop.Event(
+            code: "identity-replaced", peer: nil,
+            detail: "the signed topology names another identity key for \(id): ask the security administrator at once")
     }
 
     /// Keeps its rights among those of the last topologies, and has it know those.

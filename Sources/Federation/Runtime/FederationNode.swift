@@ -85,7 +85,8 @@ package final class FederationNode: Sendable {
             let node = FederationNode(
                 id: id, folder: folder, settings: settings, inForce: inForce, inbox: inbox, tables: tables,
                 store: store, outbox: outbox, links: loop, trust: trust, log: log)
-            // A file that was put in place by hand was held against nothing.
+            if let alarm = node.ownKeyAlarm(signed.inForce) { log(alarm) }
+            // What a courier has brought was held against nothing.
             for (room, count) in store.health.damage == nil ? try node.mailForNobody(under: topology) : [] {
                 log(
                     LinkLoop.Event(

@@ -167,6 +167,11 @@ package struct NodeFolder: Sendable {
             keys: String(decoding: keys.bytes, as: UTF8.self), metadata: String(decoding: metadata, as: UTF8.self))
     }
 
+    /// Ed25519, 32 bytes in hex; nil when there is no request.
+    var identityKeyText: String? {
+        (try? TrustFile.read(EnrolmentRequest.self, requestFile))?.identityKey.lowercased()
+    }
+
     /// What the node says of its keys, anew: of a node that was enrolled before metadata was signed, or under a later version.
     package func publishedKeys(version: UInt64, now: Timestamp) throws(FederationError) -> SignedKeys {
         let request = try TrustFile.read(EnrolmentRequest.self, requestFile)
