@@ -129,6 +129,7 @@ struct TrustFolderTests {
             try self.place("first").install(from: strange, anchor: old.metadata.root.bytes, now: now)
         }
         #expect(wrong?.code.hasPrefix("metadata-") == true)
+        #expect(!Files.exists(self.place("first").path + "/metadata/1.root.json"), "of what was refused nothing stays")
         #expect(try node.load().inForce.topology.version == 2)
     }
 

@@ -98,7 +98,7 @@ struct TrustSpreadTests {
 
     /// What a neighbour may do wrong.
     enum Hostility: CaseIterable {
-        case claimsTooMuch, sendsNothing, sendsRubbish, sendsMore, sendsOld
+        case claimsTooMuch, sendsNothing, sendsRubbish, sendsMore, sendsOld, sendsCrumbs
     }
 
     @Test(
@@ -125,6 +125,7 @@ struct TrustSpreadTests {
                 case .sendsNothing: nil
                 case .sendsRubbish: .part(path: path, length: 4, offset: 0, bytes: [1, 2, 3, 4])
                 case .sendsMore: .part(path: path, length: 1 << 30, offset: 0, bytes: [1])
+                case .sendsCrumbs: .part(path: path, length: 600, offset: 0, bytes: [0x7B])
                 case .sendsOld:
                     .part(
                         path: path, length: UInt32(old[path]?.count ?? 0), offset: 0, bytes: old[path] ?? [])

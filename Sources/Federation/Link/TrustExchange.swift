@@ -26,11 +26,15 @@ package struct TrustExchange: Sendable {
         /// Files that have begun to come, and how long they are to be.
         var begun: [String: (bytes: [UInt8], maximum: Int)] = [:]
         var deadline: Int64
+        /// However steadily it trickles: by then the walk is over.
+        var end: Int64
     }
 
     /// Parts that are asked for and not there.
     private static let window = 4
     private static let patience: Int64 = 10_000
+    /// For a whole walk: the largest topology comes in half of it over 1 Mbit/s.
+    private static let longestWalk: Int64 = 300_000
     /// How new this node's is, is said again so often: a word may be lost on the way to the link.
     private static let repetition: Int64 = 60_000
     private static let firstPause: Int64 = 5_000
@@ -90,10 +94,12 @@ package struct TrustExchange: Sendable {
     private func tell() -> [Action] { peers.keys.sorted().map { .send($0, .have(versions)) } }
 
     private mutating func goOnOrGiveUp(_ now: Timestamp, _ monotonic: Int64) -> [Action] {
-        if let fetch, monotonic > fetch.deadline {
-            let code = "metadata-withheld"
-            return failed(fetch, code, "nothing came for \(TrustExchange.patience / 1000) s", monotonic)
-                + next(now, monotonic)
+        if let fetch, monotonic > min(fetch.deadline, fetch.end) {
+            let words =
+                monotonic > fetch.end
+                ? "it did not end within \(TrustExchange.longestWalk / 1000) s"
+                : "nothing came for \(TrustExchange.patience / 1000) s"
+            return failed(fetch, "metadata-withheld", words, monotonic) + next(now, monotonic)
         }
         return next(now, monotonic)
     }
@@ -120,7 +126,7 @@ package struct TrustExchange: Sendable {
         guard let (peer, has) = best else { return [] }
         fetch = Fetch(
             peer: peer, versions: has, walk: TrustWalk(baseline, known: state, now: now),
-            deadline: monotonic + TrustExchange.patience)
+            deadline: monotonic + TrustExchange.patience, end: monotonic + TrustExchange.longestWalk)
         return goOn(now, monotonic)
     }
 
@@ -154,9 +160,13 @@ package struct TrustExchange: Sendable {
         fetch.begun[path]?.bytes.append(contentsOf: bytes)
         let count = Int(offset) + bytes.count
         if let length {
-            guard Int(length) <= maximum, count <= Int(length), !bytes.isEmpty || length == 0 else {
+            guard Int(length) <= maximum else {
                 return failed(
                     fetch, "metadata-too-large", "\(path): \(length) bytes, at most \(maximum)", monotonic)
+            }
+            // Only the last part is shorter: nobody is kept waiting byte by byte.
+            guard count <= Int(length), bytes.count == MetadataMessage.partBytes || count == Int(length) else {
+                return failed(fetch, "metadata-withheld", "\(path) comes in crumbs", monotonic)
             }
             fetch.deadline = monotonic + TrustExchange.patience
             guard count == Int(length) else {

@@ -33,6 +33,10 @@ package final class TrustKeeper: Sendable {
     private static let firstLookMilliseconds: Int64 = 10_000
     private static let keysMilliseconds: Int64 = 3_600_000
     private static let offersMilliseconds: Int64 = 600_000
+    /// Before what a node has offered in vain is looked at again.
+    private static let offerPauseMilliseconds: Int64 = 10_000
+    /// Parts that a neighbour is given within a second: 8 MiB.
+    private static let mostParts = 1024
 
     private let folder: TrustFolder
     private let memory: String
@@ -53,6 +57,10 @@ package final class TrustKeeper: Sendable {
         var keysAgain: Int64
         /// When a node may next publish its keys.
         var offersAgain: [NodeID: Int64] = [:]
+        /// The file that was served last: it is asked for part by part.
+        var served: (path: String, bytes: [UInt8])?
+        /// What each neighbour has asked for in this second.
+        var asked: [NodeID: (second: Int64, count: Int)] = [:]
     }
     private let own: Monitor<Own>
 
@@ -161,7 +169,8 @@ package final class TrustKeeper: Sendable {
         for action in actions {
             switch action {
             case .send(let peer, let message): outside.send(peer, message.encoded)
-            case .serve(let peer, let path, let offset): outside.send(peer, part(of: path, from: offset).encoded)
+            case .serve(let peer, let path, let offset):
+                if mayAsk(peer) { outside.send(peer, part(of: path, from: offset).encoded) }
             case .keep(let roots):
                 do throws(FederationError) { try folder.keep(roots) } catch { log(error) }
             case .commit(let state): commit(state, outside)
@@ -171,10 +180,23 @@ package final class TrustKeeper: Sendable {
         }
     }
 
+    private func mayAsk(_ peer: NodeID) -> Bool {
+        let second = Clocks.monotonicMicroseconds() / 1_000_000
+        return own.changeQuietly { own in
+            let before = own.asked[peer].map { $0.second == second ? $0.count : 0 } ?? 0
+            own.asked[peer] = (second, before + 1)
+            return before < TrustKeeper.mostParts
+        }
+    }
+
     private func part(of path: String, from offset: UInt32) -> MetadataMessage {
-        guard let file = folder.serve(path, maximum: TopologyDraft.maximumBytes), offset <= file.count else {
+        let kept = own.changeQuietly { $0.served?.path == path ? $0.served?.bytes : nil }
+        guard let file = kept ?? folder.serve(path, maximum: TopologyDraft.maximumBytes), offset <= file.count else {
             return .part(path: path, length: nil, offset: offset, bytes: [])
         }
+        // Until the last part has gone.
+        let isLast = Int(offset) + MetadataMessage.partBytes >= file.count
+        own.changeQuietly { $0.served = isLast ? nil : (path, file) }
         let bytes = file[Int(offset)...].prefix(MetadataMessage.partBytes)
         return .part(path: path, length: UInt32(file.count), offset: offset, bytes: Array(bytes))
     }
@@ -182,6 +204,7 @@ package final class TrustKeeper: Sendable {
     private func commit(_ state: SignedFederation, _ outside: Outside) {
         // What cannot be written is in force all the same: a denial does not wait for a disk.
         do throws(FederationError) { try folder.commit(state) } catch { log(error) }
+        own.changeQuietly { $0.served = nil }
         let timestamp = state.metadata.timestamp
         let before = shown.changeQuietly { shown in
             defer {
@@ -272,6 +295,7 @@ package final class TrustKeeper: Sendable {
         let monotonic = Clocks.monotonicMicroseconds() / 1000
         // Each publication goes to every node: one that signs all the time does not move them all.
         guard own.changeQuietly({ $0.offersAgain[node] ?? 0 }) <= monotonic else { return }
+        own.changeQuietly { $0.offersAgain[node] = monotonic + TrustKeeper.offerPauseMilliseconds }
         let (baseline, state) = own.changeQuietly { ($0.exchange.baseline, $0.exchange.state) }
         let proposal = try Proposal.keys(keys, of: node, after: state, now: Clocks.wall())
         let published = try Publication.following(

@@ -239,17 +239,14 @@ package struct TrustFolder: Sendable {
                     baseline = try TUFTrusted(anchor: tree.read(first))
                 }
             } catch { throw error.error }
-            try keep([
-                TUFWalk.Verified(
-                    role: "root",
-                    file: TUFWalk.File(
-                        path: TUFWalk.path(of: "root", version: baseline.root.common.version),
-                        maximum: TUFRoot.maximumBytes), bytes: baseline.root.bytes)
-            ])
         }
         var walk = TrustWalk(baseline, known: loaded?.inForce, now: now)
         while let file = walk.wanted.first { try walk.arrived(file.path, tree.serve(file.path, maximum: file.maximum)) }
         guard let next = try walk.result() else { throw damaged("the walk has not ended") }
+        // Of what was refused nothing stays.
+        if loaded == nil {
+            try write(TUFWalk.path(of: "root", version: baseline.root.common.version), baseline.root.bytes)
+        }
         try keep(walk.roots)
         try commit(next)
         return next
