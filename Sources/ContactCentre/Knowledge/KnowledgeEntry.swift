@@ -33,7 +33,7 @@ package struct KnowledgeEntry: Codable, Sendable, Hashable {
         guard (1...64).contains(idBytes.count),
             idBytes.allSatisfy({ (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D })
         else { return "\"\(id)\" is no entry id: use capital letters, digits and dashes" }
-        if !Topology.participants.contains(organisation) { return "\(id): there is no participant \(organisation)" }
+        if !Topology.isOrganisation(organisation) { return "\(id): \"\(organisation)\" is no organisation's code" }
         if let subject, !Topology.isSubject(subject) { return "\(id): a subject is two digits" }
         if !PlainText.isName(topic, most: 64, digits: 64) {
             return "\(id): a topic is a name of [a-z0-9._-], at most 64 characters"

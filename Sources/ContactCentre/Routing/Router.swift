@@ -33,9 +33,11 @@ package struct Router: Sendable {
     /// - Parameter date: ISO 8601 (`2026-11-24`): homes are dated.
     /// - Returns: nil when the topology covers no such pair.
     package func route(organisation: String, subject: String, reason: EscalationReason, on date: String) -> Route? {
+        let topology = topology
+        let acting = topology.acting(organisation, on: date)
         if reason == .special,
             let centre = topology.special.first(where: {
-                $0.organisation == organisation && $0.subjects?.contains(subject) ?? true
+                $0.organisation == acting && $0.subjects?.contains(subject) ?? true
             })
         {
             return route(to: centre.tenancy, "вопрос специальных знаний: центр компетенций \(centre.tenancy)")
@@ -52,19 +54,27 @@ package struct Router: Sendable {
         return route(to: home.tenancy, rule)
     }
 
+    /// Whether a tenancy of one organisation may have appeals of another: its own, or a predecessor's.
+    package func isServed(_ organisation: String, by other: String) -> Bool {
+        topology.isServed(organisation, by: other)
+    }
+
     /// The version of the topology in force.
     package var version: UInt64 { topology.version }
 
     /// Whether a tenancy of a node is one where appeals of the pair are at home, were, or will be.
     package func mayHold(_ tenancy: String, at node: NodeID, organisation: String, subject: String) -> Bool {
-        guard let entry = topology.tenancy(tenancy), entry.node == node, entry.organisation == organisation else {
+        guard let entry = topology.tenancy(tenancy), entry.node == node,
+            topology.isServed(organisation, by: entry.organisation)
+        else {
             return false
         }
         return topology.homes.contains {
             $0.tenancy == tenancy && $0.organisation == organisation && $0.subjects.contains(subject)
         }
             || topology.special.contains {
-                $0.tenancy == tenancy && $0.organisation == organisation && $0.subjects?.contains(subject) ?? true
+                $0.tenancy == tenancy && topology.isServed(organisation, by: $0.organisation)
+                    && $0.subjects?.contains(subject) ?? true
             }
     }
 

@@ -110,7 +110,7 @@ extension Desk {
         if let known { try transaction.delete(.queue, AppealRows.queueKey(known.scope, known.place, id)) }
         try transaction.delete(.claims, id.key)
         let line = body.organisation == "MSE" && body.reason == .personal ? "2.1" : "2"
-        guard tenancy.organisation == body.organisation, tenancy.lines.contains(line) else {
+        guard router.isServed(body.organisation, by: tenancy.organisation), tenancy.lines.contains(line) else {
             throw Rejection("line-not-served")
         }
         // What was promised at the home before is not put off.

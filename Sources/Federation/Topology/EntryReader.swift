@@ -5,6 +5,8 @@ package struct EntryReader {
     private(set) var places: [String: Int] = [:]
     private var values: [String: JSONText.Value] = [:]
     private var faults: [TopologyDraft.Fault] = []
+    /// Those that take part.
+    var organisations: [String] = []
     /// The fields that have a fault of their own: nothing is to be built on them.
     private(set) var faulty: Set<String> = []
 
@@ -196,10 +198,23 @@ package struct EntryReader {
 
     mutating func organisation() -> String? {
         guard let text = text("organisation") else { return nil }
-        guard TopologyDraft.organisations.contains(text) else {
+        guard Topology.isOrganisation(text) else {
+            fault("organisation", "bad-name", "\"\(text)\" is no organisation's code", "use [A-Z]{2,16}")
+            return nil
+        }
+        guard organisations.contains(text) else {
             fault(
                 "organisation", "unknown-organisation", "\"\(text)\" is no participant",
-                "use \(TopologyDraft.organisations.joined(separator: ", "))")
+                "use \(organisations.joined(separator: ", ")), or add it to participants")
+            return nil
+        }
+        return text
+    }
+
+    mutating func code(_ name: String) -> String? {
+        guard let text = text(name) else { return nil }
+        guard Topology.isOrganisation(text) else {
+            fault(name, "bad-name", "\"\(text)\" is no organisation's code", "use [A-Z]{2,16}")
             return nil
         }
         return text

@@ -1,8 +1,26 @@
 /// Which nodes there are, who may talk to whom, and whose appeals are at home where. Valid by construction: `read` gives
 /// either a topology in which everything fits or every fault at once.
 package struct Topology: Sendable {
-    /// Who takes part: the names of organisations. All but OSZN have a first line.
-    package static let participants = ["OSZN", "PFR", "FSS", "MSE", "ROSTRUD"]
+    /// An organisation that takes part, and from when to when; what it was, another may go on with (PFR and FSS became the
+    /// Social Fund on 2023-01-01). All but OSZN have a first line.
+    package struct Participant: Sendable, Hashable {
+        package var id: String
+        /// ISO 8601; nil: from the beginning on.
+        package var from: String?
+        /// The first day on which it is no more.
+        package var to: String?
+        /// Who goes on with what is its own.
+        package var successor: String?
+    }
+
+    /// Of a file that names none: those of 2022.
+    static let firstParticipants = ["OSZN", "PFR", "FSS", "MSE", "ROSTRUD"]
+
+    /// An organisation's code: what a participant may be called.
+    package static func isOrganisation(_ text: String) -> Bool {
+        (2...16).contains(text.utf8.count)
+            && text.utf8.allSatisfy { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
+    }
 
     /// A subject's code: two digits.
     package static func isSubject(_ text: String) -> Bool {
@@ -76,6 +94,7 @@ package struct Topology: Sendable {
     package internal(set) var special: [Special]
     package internal(set) var links: [Link]
     package internal(set) var rights: Rights
+    package internal(set) var participants: [Participant]
     /// Of the topologies that were in force before.
     package internal(set) var history = RightsHistory()
 
@@ -98,6 +117,7 @@ package struct Topology: Sendable {
         special = draft.special.compactMap(\.value.whole)
         links = draft.links.compactMap(\.value.whole)
         rights = draft.matrix
+        participants = draft.participants.compactMap(\.value.whole)
         byID = Dictionary(nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         tenancyByID = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         nextHops = Topology.ways(nodes.map(\.id), links)
@@ -146,6 +166,34 @@ package struct Topology: Sendable {
         if version > self.version { return .awaitsTopology }
         guard version < self.version, let pair = pair(from, to) else { return .denied }
         return history.allowed(kind, pair, under: version) ? .changed : .denied
+    }
+
+    /// Who has what is an organisation's on a day: itself, or who goes on after its end.
+    package func acting(_ organisation: String, on day: String) -> String {
+        var acting = organisation
+        for _ in participants {
+            guard let entry = participants.first(where: { $0.id == acting }), let to = entry.to, to <= day,
+                let next = entry.successor
+            else { break }
+            acting = next
+        }
+        return acting
+    }
+
+    /// Whether a tenancy of one organisation may have what another's is: its own, or a predecessor's.
+    package func isServed(_ organisation: String, by other: String) -> Bool {
+        Topology.successors(of: organisation, participants).contains(other)
+    }
+
+    /// An organisation, then who goes on with what is its own, one after the other.
+    static func successors(of organisation: String, _ participants: [Participant]) -> [String] {
+        var chain = [organisation]
+        while let next = participants.first(where: { $0.id == chain[chain.count - 1] })?.successor,
+            !chain.contains(next)
+        {
+            chain.append(next)
+        }
+        return chain
     }
 
     package func tenancy(_ id: String) -> Tenancy? { tenancyByID[id] }

@@ -110,7 +110,12 @@ extension TopologyDraft {
     private mutating func checkBeginnings(_ spans: [Pair: [Span]]) {
         let firsts = spans.compactMapValues(\.first)
         guard let earliest = firsts.values.map(\.home.from).min() else { return }
-        let late = Dictionary(grouping: firsts.filter { $0.value.home.from > earliest }) { $0.value.home.from }
+        // A participant that begins later has no homes before.
+        let beginnings = Dictionary(
+            participants.map { ($0.value.id ?? "", $0.value.from ?? "") }, uniquingKeysWith: { first, _ in first })
+        let late = Dictionary(
+            grouping: firsts.filter { $0.value.home.from > max(earliest, beginnings[$0.key.organisation] ?? "") }
+        ) { $0.value.home.from }
         guard late.values.map(\.count).reduce(0, +) * 2 <= firsts.count else {
             let early = Set(firsts.values.filter { $0.home.from == earliest }.map { homes[$0.index].place("from") })
             let next = late.keys.min() ?? earliest

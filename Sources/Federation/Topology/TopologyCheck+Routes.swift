@@ -29,10 +29,9 @@ extension TopologyDraft {
     private mutating func isForeign<Entry>(
         _ entry: Placed<Entry>, _ organisation: String?, _ tenancy: String?, _ owners: [String: Placed<Tenancy>]
     ) -> Bool {
-        guard let organisation, let tenancy, let owner = owners[tenancy]?.value.organisation, owner != organisation
-        else {
-            return false
-        }
+        guard let organisation, let tenancy, let owner = owners[tenancy]?.value.organisation, owner != organisation,
+            !Topology.successors(of: organisation, participants.compactMap(\.value.whole)).contains(owner)
+        else { return false }
         add(
             entry.place("tenancy"), "wrong-organisation", "\"\(tenancy)\" is of \(owner), not of \(organisation)",
             "name a tenancy of \(organisation)")

@@ -60,6 +60,7 @@ extension TopologyDraft {
         let segmentNames = names(segments, "segments")
         let nodeNames = names(nodes, "nodes")
         let tenancyNames = names(tenancies, "tenancies")
+        checkParticipants()
         checkOwners()
         let lacksSegments = checkReferences(
             references(nodes, "segment", \.segment) + references(rights, "from", \.from)

@@ -93,6 +93,22 @@ extension TopologyDiff {
         }
     }
 
+    mutating func participants() {
+        for entry in next.participants {
+            guard let old = live.participants.first(where: { $0.id == entry.id }) else {
+                add("participant-comes", false, "\(entry.id) takes part\(entry.from.map { " from \($0) on" } ?? "")")
+                continue
+            }
+            guard old != entry else { continue }
+            let words =
+                entry.to.map { "ends on \($0)\(entry.successor.map { ", \($0) goes on" } ?? "")" } ?? "has no end"
+            add("participant-changes", entry.to != nil && entry.successor == nil, "\(entry.id) \(words)")
+        }
+        for old in live.participants where !next.participants.contains(where: { $0.id == old.id }) {
+            add("participant-goes", true, "\(old.id) takes part no more, though nothing says since when")
+        }
+    }
+
     mutating func tenancies() {
         for tenancy in next.tenancies {
             guard let old = live.tenancy(tenancy.id) else {

@@ -26,6 +26,7 @@ package struct TopologyDiff: Sendable {
         self.next = next
         reach()
         nodes()
+        participants()
         homes()
         tenancies()
         rights()

@@ -118,7 +118,7 @@ extension TopologyDraft {
             "id", "bad-name", "\"\(id)\" is no tenancy of \(organisation)",
             "use \(organisation)/ and a subject or a centre")
         // Another participant's name: which of the two is meant cannot be known.
-        if organisations.contains(where: { $0 != organisation && $0 == name[0] }) { tenancy.organisation = nil }
+        if entry.organisations.contains(where: { $0 != organisation && $0 == name[0] }) { tenancy.organisation = nil }
     }
 
     private static func checkLines(_ tenancy: inout Tenancy, _ entry: inout EntryReader) {

@@ -24,7 +24,6 @@ struct TopologyDraft {
     }
 
     static let maximumBytes = 16 << 20
-    static let organisations = Topology.participants
 
     var version: UInt64 = 0
     var federation = ""
@@ -35,6 +34,7 @@ struct TopologyDraft {
     var special: [Placed<Special>] = []
     var links: [Placed<Link>] = []
     var rights: [Placed<Right>] = []
+    var participants: [Placed<Participant>] = []
     var faults: [Fault] = []
     /// Of which pairs nothing can be said, because an entry that may cover them has a fault.
     var doubts: [Doubt] = []
@@ -48,6 +48,7 @@ struct TopologyDraft {
     static let fields: [String: [String]] = [
         "topology": [
             "format", "version", "federation", "segments", "nodes", "tenancies", "homes", "special", "links", "rights",
+            "participants?",
         ],
         "segments": ["id", "profile", "comment?"],
         "nodes": ["id", "segment", "subject?", "seat?", "name?", "state", "addresses", "assumed?"],
@@ -56,6 +57,7 @@ struct TopologyDraft {
         "special": ["organisation", "subjects", "tenancy", "assumed?"],
         "links": ["dials", "listens"],
         "rights": ["from", "to", "kinds"],
+        "participants": ["id", "name?", "from?", "to?", "successor?"],
     ]
 
     init(_ root: JSONText.Node) {
@@ -75,6 +77,12 @@ struct TopologyDraft {
                     "federation", "bad-name", "\"\(name)\" is no federation name", "use a DNS name in lower case")
             }
         }
+        participants = read("participants", &reader, TopologyDraft.participant)
+        if lists["participants"] == nil {
+            participants = Topology.firstParticipants.map { id in
+                Placed(value: Participant(id: id), offset: root.offset, name: id, fields: [:], faulty: [])
+            }
+        }
         segments = read("segments", &reader, TopologyDraft.segment)
         nodes = read("nodes", &reader, TopologyDraft.node)
         tenancies = read("tenancies", &reader, TopologyDraft.tenancy)
@@ -92,6 +100,7 @@ struct TopologyDraft {
         lists[list] = root.places[list]
         return items.map { item in
             var reader = EntryReader(item, list)
+            reader.organisations = participants.compactMap(\.name)
             let value = read(&reader)
             faults += reader.finish()
             return Placed(

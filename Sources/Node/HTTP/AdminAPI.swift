@@ -220,7 +220,7 @@ struct AdminAPI {
             guard node.topology.centre == node.id else {
                 throw Problem(409, "not-the-centre", "Line 1 is at the centre.", remedy: "Add the operator there.")
             }
-            let known = Topology.participants.filter { $0 != "OSZN" }
+            let known = node.topology.participants.map(\.id).filter { $0 != "OSZN" }
             guard let organisation = new.organisation, known.contains(organisation) else {
                 throw Problem(
                     400, "line-not-allowed", "\(new.organisation ?? "Nobody") has no first line.",
@@ -309,6 +309,12 @@ struct AdminAPI {
         let entries = try JSONBody.decodeList(KnowledgeEntry.self, from: request.body)
         if let fault = KnowledgeEntry.faults(entries).first {
             throw Problem(400, "bad-entry", fault, remedy: "Mend it; nothing of this request was taken.")
+        }
+        let known = Set(node.topology.participants.map(\.id))
+        if let entry = entries.first(where: { !known.contains($0.organisation) }) {
+            throw Problem(
+                400, "bad-entry", "\(entry.id): there is no participant \(entry.organisation)",
+                remedy: "Mend it; nothing of this request was taken.")
         }
         // With the pages around them, and what they replace.
         try node.store.requireRoom(bytes: 3 * request.body.count + 4 << 20)
