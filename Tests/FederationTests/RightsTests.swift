@@ -126,4 +126,76 @@ struct RightsTests {
         // Older ones count as allowed.
         #expect(known.allowed(.answer, pair, under: 23))
     }
+
+    // MARK: The first relay
+
+    private struct Judged: Routes {
+        var topologyVersion: UInt64
+        var says: RightVerdict
+        var publisher: NodeID? { FrameTests.here }
+        func nextHop(from: NodeID, to: NodeID) -> NodeID? {
+            if from == to { return nil }
+            return from == FrameTests.here ? to : FrameTests.here
+        }
+        func verdict(on header: EnvelopeHeader) -> RightVerdict { says }
+    }
+
+    private func relay(_ verdict: RightVerdict) -> Exchange {
+        var exchange = Exchange(
+            node: FrameTests.here, incarnation: Incarnation(bits: ID128(high: 9, low: 9)),
+            routes: Judged(topologyVersion: 1, says: verdict), rows: [], peers: [])
+        _ = exchange.sessionOpened(1, peer: FrameTests.peer, dialled: true)
+        let hello = Hello(
+            topologyVersion: 2, incarnation: Incarnation(bits: ID128(high: 1, low: 1)), knownIncarnation: nil,
+            tokens: [],
+            held: [], offered: [])
+        _ = arrive(.hello, hello.encoded(), &exchange)
+        return exchange
+    }
+
+    private func arrive(_ kind: FrameKind, _ bytes: [UInt8], _ exchange: inout Exchange) -> [ExchangeAction] {
+        exchange.arrived(
+            FramedMessage(kind: kind, flags: 0, bytes: bytes), in: 1, reading: FrameTests.NoPacks(),
+            random: { ID128(high: 5, low: 5) })
+    }
+
+    private func acks(_ actions: [ExchangeAction]) throws -> [Ack] {
+        try actions.flatMap { action -> [Ack] in
+            guard case .send(_, let bytes) = action else { return [] }
+            var assembler = FrameAssembler()
+            bytes.withUnsafeBytes { assembler.append($0) }
+            var found: [Ack] = []
+            while let message = try assembler.next() {
+                if message.kind == .ack { found += try LinkCodec.acks(message.bytes) }
+            }
+            return found
+        }
+    }
+
+    @Test(
+        "A first relay takes what is or was allowed, waits for a topology it lacks, and ends with who was never allowed"
+    )
+    func firstRelay() throws {
+        let envelope = EnvelopeCodec.encode(FrameTests.envelope(1, from: FrameTests.peer, to: FrameTests.other))
+        for verdict in [RightVerdict.allowed, .changed] {
+            var exchange = relay(verdict)
+            let actions = arrive(.envelope, envelope, &exchange)
+            #expect(actions.contains { if case .submit(.receive, _) = $0 { true } else { false } }, "\(verdict)")
+        }
+        var exchange = relay(.denied)
+        let ended = arrive(.envelope, envelope, &exchange)
+        #expect(ended.contains { if case .close(_, "right-denied", _) = $0 { true } else { false } }, "\(ended)")
+        // Of the newer topology: nothing is kept here, and the origin has no credit.
+        exchange = relay(.awaitsTopology)
+        let waiting = arrive(.envelope, envelope, &exchange)
+        let held = try #require(try acks(waiting).first)
+        #expect(held.resend && held.credit == 0 && held.through == 0, "\(held)")
+        #expect(waiting.contains { if case .note("topology-awaited", _, _) = $0 { true } else { false } })
+        #expect(!waiting.contains { if case .submit = $0 { true } else { false } })
+        // It is here: the origin may go on, and what it sends again is taken.
+        let here = exchange.routesChanged(Judged(topologyVersion: 2, says: .allowed))
+        #expect(try acks(here).first?.credit ?? 0 > 0)
+        let taken = arrive(.envelope, envelope, &exchange)
+        #expect(taken.contains { if case .submit(.receive, _) = $0 { true } else { false } }, "\(taken)")
+    }
 }
