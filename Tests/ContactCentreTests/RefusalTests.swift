@@ -318,7 +318,7 @@ struct RefusalTests {
         "An entry that any node would refuse is no draft",
         arguments: [
             ("KB-1", "OSZN", "77", "family", "1", "q", "a", true),
-            ("KB-1", "BANK", "77", "family", "1", "q", "a", false),
+            ("KB-1", "Bank", "77", "family", "1", "q", "a", false),
             ("KB-1", "OSZN", "zzzz", "family", "1", "q", "a", false),
             ("KB-1", "OSZN", "77", String(repeating: "t", count: 65), "1", "q", "a", false),
             ("KB-1", "OSZN", "77", "family", "1", "q", "a" + String(repeating: "\u{301}", count: 8000), false),
