@@ -49,7 +49,13 @@ final class ProcessFederation {
 
     /// - Parameter binary: of which release.
     func start(_ name: String, under tracer: [String] = [], binary: String? = nil) throws {
-        try TestTrust.put(Array((topology?(port) ?? bare).utf8), pins, in: place(name))
+        let file = Array((topology?(port) ?? bare).utf8)
+        try TestTrust.put(file, pins, in: place(name))
+        if binary != nil {
+            // Release 0.1.0 knows neither rights nor signed metadata.
+            try Files.write(try DemoScheme.withoutRights(file), to: place(name).path + "/topology.json")
+            try TrustFile.write(pins, to: place(name).path + "/pins.json")
+        }
         let (pid, line) = try spawn(tracer + [binary ?? self.binary, "node", "run", place(name).path, "--with-parent"])
         pids[name] = pid
         try #require(!line.isEmpty, "\(name) has ended before it was ready: \(log.suffix(2000))")
