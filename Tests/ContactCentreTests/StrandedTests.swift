@@ -19,7 +19,10 @@ struct StrandedTests {
         let moved = try StrandedTests.topology { text in
             text.replacing(
                 #""MSE/centre", "organisation": "MSE", "node": "cc-mse""#,
-                with: #""MSE/centre", "organisation": "MSE", "node": "cc-fss""#)
+                with: #""MSE/centre", "organisation": "MSE", "node": "cc-fss""#
+            )
+            // Its line 2 passes on to line 2.1.
+            .replacing(#""from": ["oszn", "mse"]"#, with: #""from": ["oszn", "fss"]"#)
         }
         #expect(moved.tenancy("MSE/centre")?.node != home)
         func stranded(_ name: String, _ next: Topology) throws -> [String: Int] {

@@ -59,7 +59,10 @@ struct TopologyDiffTests {
         let gone = try Self.line(#""dials": "cc-pfr-10""#, of: base)
         let retired = base.replacing(node, with: node.replacing(#""live""#, with: #""retired""#))
             .replacing(gone + "\n", with: "")
-            .replacing(#""from": ["oszn", "mse"], "to": ["oszn"]"#, with: #""from": ["oszn"], "to": ["oszn"]"#)
+            .replacing(
+                #"{"from": ["oszn", "mse"], "to": ["oszn"], "kinds": ["escalation", "probe"]}"#,
+                with: #"{"from": ["oszn"], "to": ["oszn"], "kinds": ["escalation", "probe"]}, "#
+                    + #"{"from": ["mse"], "to": ["oszn"], "kinds": ["escalation"]}"#)
         for (name, text) in [("home", moved), ("relay", over), ("retire", retired)] {
             let shown = try Self.file("docs/images/diff-\(name).txt").split(separator: "\n").dropFirst().map(
                 String.init)

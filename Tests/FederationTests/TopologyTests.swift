@@ -231,12 +231,42 @@ struct TopologyTests {
         #expect(found.map { "\($0.code) \($0.line)" } == ["home-gap 32"], "\(found)")
     }
 
+    @Test("What the centre tells homes, and what homes pass on to each other, needs a right")
+    func passing() throws {
+        func faults(_ changes: [(String, String)]) throws -> [String] {
+            var text = String(decoding: try TopologyTests.file("demo.json"), as: UTF8.self)
+            for (from, to) in changes {
+                #expect(text.contains(from), "\(from)")
+                text = text.replacing(from, with: to)
+            }
+            return TopologyTests.faults(text).map { "\($0.code): \($0.message)" }
+        }
+        let status = try faults([(#"["escalation", "status", "entry", "probe"]"#, #"["escalation", "entry", "probe"]"#)]
+        )
+        #expect(status.count == 1 && status[0].contains("status from centre to oszn"), "\(status)")
+        // Line 2 of MSE hands over to line 2.1.
+        let passed = #"{"from": ["oszn", "mse"], "to": ["oszn"], "kinds": ["escalation", "probe"]}"#
+        let mse = try faults([(passed, passed.replacing(#", "mse""#, with: ""))])
+        #expect(mse.count == 1 && mse[0].contains(": escalation from mse to oszn"), "\(mse)")
+        // Nothing moves between homes of the demo, until something does.
+        let still = (passed, passed.replacing(#""oszn", "mse""#, with: #""mse""#))
+        #expect(try faults([still]).isEmpty)
+        let home = #"{"organisation": "PFR", "subjects": ["50"], "tenancy": "PFR/77", "from": "2022-01-01""#
+        let next = home.replacing("PFR/77", with: "PFR/78").replacing("2022", with: "2027") + "}"
+        let move = (home + "}", home + #", "to": "2027-01-01"}, "# + next)
+        let moved = try faults([still, move])
+        #expect(moved.count == 1 && moved[0].contains(": escalation from oszn to oszn"), "\(moved)")
+        #expect(try faults([move]).isEmpty)
+    }
+
     @Test("Homes may follow each other, \"all\" is the rest, and a home that ends may be at a retired node")
     func allowed() throws {
         var lines = TopologyTests.good
         lines[8] = lines[8].replacing(
             "2022-01-01\"}", with: "2022-01-01\", \"to\": \"2023-01-01\"}, " + TopologyTests.home(from: "2023-01-01"))
         lines[10] = lines[10].replacing("[ ", with: "[ " + TopologyTests.special("[\"78\"]") + ", ")
+        lines[14] = lines[14].replacing(
+            " ] }", with: ", {\"from\": [\"oszn\"], \"to\": [\"oszn\"], \"kinds\": [\"escalation\"]} ] }")
         #expect(TopologyTests.faults(lines.joined(separator: "\n")).isEmpty)
         lines[5] = lines[5].replacing("planned", with: "retired")
         lines[6] += "{\"id\": \"OSZN/78\", \"organisation\": \"OSZN\", \"node\": \"subject-78\", \"lines\": [\"2\"], "

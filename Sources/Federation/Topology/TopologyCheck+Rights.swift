@@ -65,28 +65,66 @@ extension TopologyDraft {
         }
     }
 
-    /// What the centre hands over must be able to go there, and what became of it must be able to come back.
+    private struct Need {
+        var kind: MessageKind
+        var from: String
+        var to: String
+        var place: Int
+    }
+
+    /// What the centre hands over must be able to go there, and what became of it must be able to come back; so must what
+    /// homes pass on to each other.
     private mutating func checkHomesHaveRights(_ matrix: Rights) {
-        guard let centre = firstNodes.first(where: { $0.value.segment == "centre" })?.value.segment else { return }
-        let used = Set(homes.compactMap(\.value.tenancy)).union(special.compactMap(\.value.tenancy))
         var missing: [String] = []
         var places: [Int] = []
-        var told: Set<String> = []
-        for tenancy in tenancies {
-            guard let id = tenancy.value.id, used.contains(id), let home = segment(of: tenancy.value.node),
-                home != centre, told.insert(home).inserted
-            else { continue }
-            let there = [MessageKind.escalation].filter { !matrix.allows($0, Rights.Pair(from: centre, to: home)) }
-            let back = [MessageKind.answer, .returned, .status].filter {
-                !matrix.allows($0, Rights.Pair(from: home, to: centre))
+        for need in needs() where !matrix.allows(need.kind, Rights.Pair(from: need.from, to: need.to)) {
+            let text = "\(need.kind) from \(need.from) to \(need.to)"
+            if !missing.contains(text) {
+                missing.append(text)
+                if !places.contains(need.place) { places.append(need.place) }
             }
-            missing += there.map { "\($0) from \(centre) to \(home)" } + back.map { "\($0) from \(home) to \(centre)" }
-            if !there.isEmpty || !back.isEmpty { places.append(tenancy.place("node")) }
         }
         guard let first = places.first else { return }
         add(
             first, "home-without-rights",
             "homes are there, and this is not allowed: \(missing.joined(separator: ", "))",
             "name it in rights", also: Array(places.dropFirst()))
+    }
+
+    private func needs() -> [Need] {
+        let centres = firstNodes.filter { $0.value.segment == "centre" }
+        guard centres.count == 1, let centre = centres[0].value.id else { return [] }
+        var segments: [NodeID: String] = [:]
+        for node in firstNodes { if let id = node.value.id { segments[id] = node.value.segment } }
+        var seats: [String: Placed<Tenancy>] = [:]
+        for tenancy in tenancies { if let id = tenancy.value.id { seats[id] = seats[id] ?? tenancy } }
+        func need(_ kinds: [MessageKind], _ from: NodeID?, _ to: NodeID?, _ place: Int) -> [Need] {
+            guard let from, let to, from != to, let one = segments[from], let other = segments[to] else { return [] }
+            return kinds.map { Need(kind: $0, from: one, to: other, place: place) }
+        }
+        func seat(_ tenancy: String?) -> NodeID? { tenancy.flatMap { seats[$0]?.value.node } }
+        let used = Set(homes.compactMap(\.value.tenancy)).union(special.compactMap(\.value.tenancy))
+        var needs: [Need] = []
+        for tenancy in tenancies where used.contains(tenancy.value.id ?? "") {
+            let (home, place) = (tenancy.value.node, tenancy.place("node"))
+            needs += need([.escalation, .status], centre, home, place)
+            needs += need([.answer, .returned, .status], home, centre, place)
+        }
+        // Line 2 of MSE passes on to line 2.1, a home that ends to the next.
+        for entry in special where entry.value.organisation == "MSE" {
+            for home in homes where home.value.organisation == "MSE" {
+                needs += need([.escalation], seat(entry.value.tenancy), seat(home.value.tenancy), home.offset)
+            }
+        }
+        for ending in homes {
+            guard let to = ending.value.to else { continue }
+            for next in homes where next.value.organisation == ending.value.organisation {
+                guard let from = next.value.from, from >= to,
+                    !Set(ending.value.subjects ?? []).isDisjoint(with: next.value.subjects ?? [])
+                else { continue }
+                needs += need([.escalation], seat(ending.value.tenancy), seat(next.value.tenancy), next.offset)
+            }
+        }
+        return needs
     }
 }
