@@ -3,7 +3,7 @@ package import Federation
 /// Without rights: for tests that are not about them.
 extension Outbox {
     package init(node: NodeID, incarnation: Incarnation, topologyVersion: @escaping @Sendable () -> UInt64) {
-        self.init(node: node, incarnation: incarnation, topologyVersion: topologyVersion, allows: { _, _ in true })
+        self.init(node: node, incarnation: incarnation, permit: { _, _ in topologyVersion() })
     }
 }
 

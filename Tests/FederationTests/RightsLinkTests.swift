@@ -132,4 +132,38 @@ struct RightsLinkTests {
             })
         #expect(try applied(to) == 1)
     }
+
+    @Test("A denial counts at once where the topology beside it waits for a restart")
+    func deniedBeforeRestart() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        let centre = try federation.start("centre")
+        let id = try #require(NodeID("subject-77"))
+        let ceremony = try TestTrust.ceremony()
+        let elsewhere = String(decoding: federation.topology(version: 2), as: UTF8.self)
+            .replacing("127.0.0.1:0", with: "127.0.0.1:9")
+        let moved = try Publication.following(
+            centre.trust.state.metadata, centre.trust.state,
+            try ceremony.proposal(
+                Array(elsewhere.utf8), after: centre.trust.state, reason: "a test", now: Clocks.wall()),
+            snapshot: try SigningKey.read(centre.folder.snapshotKey),
+            timestamp: try SigningKey.read(centre.folder.timestampKey), now: Clocks.wall()
+        ).state
+        let denied = try Publication.following(
+            moved.metadata, moved,
+            try ceremony.denial(of: id, after: moved, reason: "stolen", now: Clocks.wall()),
+            snapshot: try SigningKey.read(centre.folder.snapshotKey),
+            timestamp: try SigningKey.read(centre.folder.timestampKey), now: Clocks.wall()
+        ).state
+        let header = EnvelopeHeader(
+            stream: StreamID(
+                origin: id, incarnation: Incarnation(bits: ID128(high: 1, low: 1)), destination: centre.id, lane: .bulk),
+            position: 1, kind: .probe, id: ID128(high: 0, low: 7), created: Timestamp(milliseconds: 1),
+            topologyVersion: 1)
+        #expect(centre.inForce.admission(of: header, at: centre.id) == .by(.allowed))
+        centre.putInForce(denied)
+        #expect(federation.log.wait(milliseconds: 5_000, for: "restart-needed"), "\(federation.log.all)")
+        #expect(centre.topology.version == 1)
+        #expect(centre.inForce.admission(of: header, at: centre.id) == .originDenied)
+    }
 }

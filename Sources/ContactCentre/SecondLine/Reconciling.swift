@@ -36,6 +36,8 @@ extension Desk {
     }
 
     func send(_ body: StatusBody, to peer: NodeID, in transaction: borrowing WriteTransaction) throws {
+        // It is asked for by what comes back of others: a right that is missing must not stop that.
+        guard sender.mayReach(peer, with: .status) else { return }
         try sender.send(.status, id: random(), to: peer, body: try MessageBody.encode(body), in: transaction)
     }
 

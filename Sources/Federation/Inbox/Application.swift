@@ -46,6 +46,9 @@ package protocol Sender: Sendable {
         in transaction: borrowing WriteTransaction
     ) throws(StoreError)
 
+    /// Whether the topology lets this node send that there.
+    func mayReach(_ destination: NodeID, with kind: MessageKind) -> Bool
+
     /// Whether a message would find a place beside what waits for its destination already: asked by what has time.
     func hasRoom(
         for kind: MessageKind, to destination: NodeID, purpose: WritePurpose, in transaction: borrowing WriteTransaction

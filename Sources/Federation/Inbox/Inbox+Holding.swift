@@ -13,6 +13,23 @@ extension Inbox {
         return used + QuarantineRow.room(item.bytes.count) <= Inbox.mostHeldBytes
     }
 
+    /// What the rights say against it: the receiver's current topology decides. What is published is held only for a newer
+    /// topology: whoever may not have it passes it on.
+    func refusal(
+        of item: ReceivedBatch.Item, in transaction: borrowing WriteTransaction
+    ) throws(StoreError) -> Verdict? {
+        let reason: HoldReason
+        switch admission(item.header) {
+        case .by(.allowed): return nil
+        case .by(.denied): return .rejected("right-denied")
+        case .by(.awaitsTopology): reason = .parked
+        case .by(.changed): reason = .rightsChanged
+        case .originDenied: reason = .denied
+        }
+        guard item.header.stream.destination == node || reason == .parked else { return .rejected("right-denied") }
+        return try mayHold(item, in: transaction) ? .held(reason, tries: 0) : .rejected("quarantine-full")
+    }
+
     func countHeld(
         _ bytes: Int, of origin: NodeID, isMore: Bool, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
@@ -57,7 +74,7 @@ extension Inbox {
     /// - Throws: `no-such-quarantine`, `already-decided`; as `StoreError` what makes this node unable to work. What a
     ///   release throws otherwise ends the process: then nothing is decided and it stays here.
     package func decide(
-        _ number: UInt64, _ decision: Decision, by actor: String, why: String,
+        _ number: UInt64, _ decision: Decision, by actor: String, why: String, code: String = "quarantine-returned",
         in transaction: borrowing WriteTransaction
     ) throws -> QuarantineRow {
         guard var row = try Quarantine.row(number, in: transaction) else {
@@ -77,7 +94,7 @@ extension Inbox {
                 remedy: "nothing is left to decide")
         }
         switch decision {
-        case .return: row.code = "quarantine-returned"
+        case .return: row.code = code
         case .release:
             guard admission(row.header) == .by(.allowed) else {
                 throw FederationError(
@@ -159,10 +176,17 @@ extension Inbox {
         switch admission(row.header) {
         case .by(.allowed): break
         case .by(.awaitsTopology): return
-        case .by(.denied), .by(.changed), .originDenied:
-            // What it waited for does not allow it: a person decides.
+        case .by(.denied):
+            // What it waited for does not allow it: it never was.
+            _ = try decide(
+                number, .return, by: node.text, why: "topology \(version) does not allow it", code: "right-denied",
+                in: transaction)
+            return
+        case .by(.changed), .originDenied:
             row.reason = admission(row.header) == .originDenied ? .denied : .rightsChanged
-            return try Quarantine.put(row, as: number, in: transaction)
+            try Quarantine.put(row, as: number, in: transaction)
+            guard row.header.stream.destination == node else { return }
+            return try noteRefusal(row.header.stream, row.header.position, row.reason.rawValue, in: transaction)
         }
         let attempt = Attempt(row.header)
         let tries = attempts.tries(attempt)

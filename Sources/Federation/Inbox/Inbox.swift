@@ -115,11 +115,11 @@ package struct Inbox: Sendable {
     func attempt(
         _ item: ReceivedBatch.Item, _ outcome: inout ExchangeOutcome, in transaction: borrowing WriteTransaction
     ) throws(StoreError) -> Verdict {
+        if let verdict = try refusal(of: item, in: transaction) { return verdict }
         // A refill is only the way in which another envelope comes: that one is counted.
         guard item.header.kind != .refill else {
             return try open(item.bytes, &outcome, in: transaction).map(Verdict.rejected) ?? .applied
         }
-        if let verdict = try refusal(of: item, in: transaction) { return verdict }
         let attempt = Attempt(item.header)
         let tries = attempts.tries(attempt)
         guard tries < Inbox.mostTries else {
@@ -133,23 +133,6 @@ package struct Inbox: Sendable {
             try mayHold(item, in: transaction)
         else { return .rejected(code) }
         return .held(.parked, tries: 1)
-    }
-
-    /// What the rights say against it: the receiver's current topology decides. What is published is held nowhere: whoever
-    /// may not have it passes it on.
-    private func refusal(
-        of item: ReceivedBatch.Item, in transaction: borrowing WriteTransaction
-    ) throws(StoreError) -> Verdict? {
-        let reason: HoldReason
-        switch admission(item.header) {
-        case .by(.allowed): return nil
-        case .by(.denied): return .rejected("right-denied")
-        case .by(.awaitsTopology): reason = .parked
-        case .by(.changed): reason = .rightsChanged
-        case .originDenied: reason = .denied
-        }
-        guard item.header.stream.destination == node else { return .rejected("right-denied") }
-        return try mayHold(item, in: transaction) ? .held(reason, tries: 0) : .rejected("quarantine-full")
     }
 
     /// The effect of an envelope, in a part of its own.

@@ -1,6 +1,20 @@
 /// Conservation: what was enqueued is applied, refused, held, gone or in flight, at each end by itself and between the
 /// two. A difference of one is an alarm.
 extension Exchange {
+    /// What is known of a stream's end: with the tally, when that is here.
+    func receipt(_ change: StreamChange) -> ReceiptState {
+        let hasTally = change.id.destination == node && change.row.isCounted
+        let applied = change.row.missingFrom > 0 ? change.row.missingFrom - 1 : change.row.applied
+        return ReceiptState(
+            stream: change.id, applied: applied, rejections: change.row.rejections,
+            tally: hasTally ? Tally(change.row) : nil)
+    }
+
+    func appendReceipts(_ states: [ReceiptState], _ number: SessionNumber, to bytes: inout [UInt8]) {
+        let version = sessions[number]?.version ?? 1
+        Frame.append(.receipt, LinkCodec.receipts(states, version: version)[...], to: &bytes)
+    }
+
     /// Looks at the counts of a stream that begins or ends here.
     /// - Returns: an alarm, once for each stream until it is in order again.
     mutating func balance(_ change: StreamChange) -> [ExchangeAction] {

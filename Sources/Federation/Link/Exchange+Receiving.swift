@@ -13,20 +13,8 @@ extension Exchange {
         }
         sessions.change(number) { $0.burstOpen = message.flags & FrameFlags.burst != 0 }
         guard rows[stream] != nil || admits(stream) else { return tooManyLives(stream, number) }
-        if stream.origin == peer, stream.destination != node, stream.destination != .everyone {
-            switch routes.verdict(on: header) {
-            // What was allowed when it was sent goes on to who decides.
-            case .allowed, .changed: break
-            case .denied: throw FrameFault("right-denied")
-            case .awaitsTopology:
-                return [
-                    .note(
-                        code: "topology-awaited", peer: peer,
-                        detail: "\(header.kind) in \(stream) is sent under topology \(header.topologyVersion)")
-                ] + refused([stream], number, isHeld: true)
-            }
-        }
-        let expected = sessions[number]?.expected[stream] ?? (rows[stream]?.last ?? 0) + 1
+        if let actions = try objection(to: header, from: peer, number) { return actions }
+        let expected = expected(stream, number)
         if header.position == expected {
             sessions.change(number) { $0.take(ReceivedBatch.Item(header: header, bytes: message.bytes)) }
         } else if header.position > expected, sessions[number]?.awaitingResend.contains(stream) != true {
@@ -71,6 +59,7 @@ extension Exchange {
         switch result {
         case .success(let outcome):
             return notes(of: result) + refused(outcome.refused, number, isHeld: false) + submitReceived(number)
+                + takeAgain()
         case .failure(let error) where error.code == .full:
             let all = sessions[number].map { Set($0.expected.keys) } ?? []
             return refused(all, number, isHeld: true)
@@ -154,19 +143,6 @@ extension Exchange {
             actions.append(.send(number, bytes))
         }
         return actions
-    }
-
-    /// What waited at its origin for the topology that is in force now may come.
-    func takeAgain() -> [ExchangeAction] {
-        sessions.numbers.compactMap { number in
-            guard let session = sessions[number], session.phase == .running, !session.awaitingResend.isEmpty else {
-                return nil
-            }
-            let acks = session.awaitingResend.sorted().map { ack($0, rows[$0] ?? StreamRow(ordinal: 0)) }
-            var bytes: [UInt8] = []
-            Frame.append(.ack, LinkCodec.acks(acks)[...], to: &bytes)
-            return .send(number, bytes)
-        }
     }
 
     // MARK: Receipts

@@ -38,6 +38,9 @@ package struct Exchange: Sendable {
     package internal(set) var unbalanced: [StreamID: String] = [:]
     /// Rooms that are full: what goes there is not taken from others.
     var closedRooms: Set<Room> = []
+    /// Streams that wait at their origin for a newer topology, and those for which it is here.
+    var awaited: Set<StreamID> = []
+    var due: Set<StreamID> = []
     /// What nodes have said of themselves, newest only: this one, and those whose way to the centre leads over it.
     var reports: [NodeID: NodeReport] = [:]
     /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
@@ -98,6 +101,7 @@ package struct Exchange: Sendable {
         if let old = sessionOf[peer] {
             actions += end(old, code: "replaced", detail: "a newer session of \(peer) is open")
         }
+        forgetDue(of: peer)
         sessions[number] = Session(peer: peer, dialled: dialled)
         sessionOf[peer] = number
         var bytes: [UInt8] = []
@@ -179,7 +183,7 @@ package struct Exchange: Sendable {
         for (peer, number) in sessionOf.sorted(by: { $0.key < $1.key }) where before[peer] != after[peer] {
             actions += end(number, code: "topology-changed", detail: "streams between us go another way now")
         }
-        return actions + takeAgain()
+        return actions + awaitedIsHere()
     }
 
     /// Whether a stream of another node is followed here: those of the first lives that were met are.
@@ -253,7 +257,9 @@ package struct Exchange: Sendable {
         let open =
             stream.destination == node
             ? row.takesMore
-            : stream.destination == .everyone || mayRelay && !closedRooms.contains(Room(stream))
+            : stream.destination == .everyone
+                || mayRelay && !closedRooms.contains(Room(stream))
+                    && !awaited.contains(stream) && !due.contains(stream)
         return Ack(
             stream: stream, through: row.last, credit: row.last + (open && !isHeld ? Exchange.window : 0),
             resend: resend)
@@ -372,22 +378,6 @@ package struct Exchange: Sendable {
                 .session(peer: session.peer, incarnation: life, tokens: [token]),
                 proposed ? .tokenAccepted(number, token) : .bookkeeping)
         ]
-    }
-}
-
-extension Exchange {
-    /// What is known of a stream's end: with the tally, when that is here.
-    func receipt(_ change: StreamChange) -> ReceiptState {
-        let hasTally = change.id.destination == node && change.row.isCounted
-        let applied = change.row.missingFrom > 0 ? change.row.missingFrom - 1 : change.row.applied
-        return ReceiptState(
-            stream: change.id, applied: applied, rejections: change.row.rejections,
-            tally: hasTally ? Tally(change.row) : nil)
-    }
-
-    func appendReceipts(_ states: [ReceiptState], _ number: SessionNumber, to bytes: inout [UInt8]) {
-        let version = sessions[number]?.version ?? 1
-        Frame.append(.receipt, LinkCodec.receipts(states, version: version)[...], to: &bytes)
     }
 }
 

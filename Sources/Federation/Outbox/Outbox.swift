@@ -2,25 +2,23 @@
 package struct Outbox: Sender {
     private let node: NodeID
     let incarnation: Incarnation
-    private let topologyVersion: @Sendable () -> UInt64
-    private let allows: @Sendable (MessageKind, NodeID) -> Bool
+    private let permit: @Sendable (MessageKind, NodeID) -> UInt64?
 
-    /// - Parameter allows: whether this node may send a kind of message to another.
+    /// - Parameter permit: the version of the topology under which this node may send a kind of message to another; nil:
+    ///   it may not. Both in one look: under another version it might be denied, and whoever reads it would say so.
     package init(
-        node: NodeID, incarnation: Incarnation, topologyVersion: @escaping @Sendable () -> UInt64,
-        allows: @escaping @Sendable (MessageKind, NodeID) -> Bool
+        node: NodeID, incarnation: Incarnation, permit: @escaping @Sendable (MessageKind, NodeID) -> UInt64?
     ) {
-        self.allows = allows
+        self.permit = permit
         self.node = node
         self.incarnation = incarnation
-        self.topologyVersion = topologyVersion
     }
 
     package func send(
         _ kind: MessageKind, id: ID128, to destination: NodeID, body: EnvelopeBody,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
-        guard allows(kind, destination) else {
+        guard let version = permit(kind, destination) else {
             throw StoreError(
                 .rightDenied, "\(node) may not send \(kind) to \(destination)",
                 remedy: "ask central operations: rights in the topology name what may go between segments")
@@ -30,7 +28,7 @@ package struct Outbox: Sender {
         var row = try transaction.group.streams.open(stream, in: transaction)
         let header = EnvelopeHeader(
             stream: stream, position: row.last + 1, kind: kind, id: id, created: transaction.now,
-            topologyVersion: topologyVersion(), extensions: HeaderExtension.understandsHolding.encoded)
+            topologyVersion: version, extensions: HeaderExtension.understandsHolding.encoded)
         let bytes = EnvelopeCodec.encode(Envelope(header: header, body: body))
         // One that is refilled travels inside another.
         let most = EnvelopeCodec.maximumBytes - (kind == .refill ? 0 : Outbox.refillMargin)
@@ -42,11 +40,13 @@ package struct Outbox: Sender {
         Outbox.keep(bytes, as: stream, &row, in: transaction)
     }
 
+    package func mayReach(_ destination: NodeID, with kind: MessageKind) -> Bool { permit(kind, destination) != nil }
+
     package func hasRoom(
         for kind: MessageKind, to destination: NodeID, purpose: WritePurpose, in transaction: borrowing WriteTransaction
     ) -> Bool {
         let stream = StreamID(origin: node, incarnation: incarnation, destination: destination, lane: kind.lane)
-        return allows(kind, destination) && transaction.group.rooms.hasPlace(Room(stream), for: purpose)
+        return mayReach(destination, with: kind) && transaction.group.rooms.hasPlace(Room(stream), for: purpose)
     }
 
     /// What a message around an envelope takes.

@@ -7,6 +7,7 @@ extension FederationNode {
         if let alarm = ownKeyAlarm(state) { log(alarm) }
         var next = settings.seen(state.topology)
         let current = topology
+        inForce.deny(Set(state.denied.map(\.node)))
         do {
             let context = try folder.context(settings, state)
             if let why = restart(from: current, to: next) {

@@ -69,8 +69,7 @@ package final class FederationNode: Sendable {
         let inForce = TopologyInForce(topology, denied: Set(signed.inForce.denied.map(\.node)))
         let version: @Sendable () -> UInt64 = { inForce.current.version }
         let outbox = Outbox(
-            node: id, incarnation: store.incarnation, topologyVersion: version,
-            allows: { kind, destination in inForce.allows(kind, from: id, to: destination) })
+            node: id, incarnation: store.incarnation, permit: { inForce.permit($0, from: id, to: $1) })
         let configuration = LinkLoop.Configuration(
             node: id, topology: topology, context: context, log: log)
         do {

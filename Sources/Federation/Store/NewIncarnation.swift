@@ -54,7 +54,7 @@ package enum NewIncarnation {
         _ node: NodeID, from parent: Incarnation, to incarnation: Incarnation, isBackup: Bool,
         in transaction: borrowing WriteTransaction
     ) throws(StoreError) -> Int {
-        let outbox = Outbox(node: node, incarnation: incarnation, topologyVersion: { 0 }, allows: { _, _ in true })
+        let outbox = Outbox(node: node, incarnation: incarnation, permit: { _, _ in 0 })
         var count = 0
         for change in try Sessions.streams(in: transaction) {
             guard var row = try transaction.group.streams.row(of: change.id, in: transaction) else { continue }

@@ -24,6 +24,14 @@ package final class TopologyInForce: Sendable {
         state.change { $0 = State(topology: topology, denied: denied) }
     }
 
+    /// From here on nothing of theirs takes effect, whatever becomes of the topology beside it.
+    func deny(_ nodes: Set<NodeID>) { state.change { $0.denied = nodes } }
+
+    /// The version by which it is allowed.
+    package func permit(_ kind: MessageKind, from: NodeID, to: NodeID) -> UInt64? {
+        state.changeQuietly { $0.topology.allows(kind, from: from, to: to) ? $0.topology.version : nil }
+    }
+
     package func allows(_ kind: MessageKind, from: NodeID, to: NodeID) -> Bool {
         state.changeQuietly { $0.topology.allows(kind, from: from, to: to) }
     }

@@ -42,8 +42,8 @@ struct SampleStock {
         desk = Desk(
             node: id, centre: id, router: Router(topology),
             sender: Outbox(
-                node: id, incarnation: store.incarnation, topologyVersion: { topology.version },
-                allows: { topology.allows($0, from: id, to: $1) }),
+                node: id, incarnation: store.incarnation,
+                permit: { topology.allows($0, from: id, to: $1) ? topology.version : nil }),
             random: Random.id128)
         sample = try SampleAppeals(seed: seed, subjects: topology.subjects)
     }
