@@ -45,6 +45,9 @@ struct SuccessorTests {
             """#
         return text.replacing(fss, with: fss.dropLast() + #", "to": "\#(day)"}, "# + sfr.joined(separator: ",\n"))
             .replacing(
+                #""from": ["oszn", "mse"], "to": ["oszn"]"#, with: #""from": ["oszn", "mse", "fss"], "to": ["oszn"]"#
+            )
+            .replacing(
                 #""tenancies": ["#, with: participants + #""tenancies": ["# + tenancies.joined(separator: ",\n") + ",")
     }
 

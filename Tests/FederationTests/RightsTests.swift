@@ -189,12 +189,13 @@ struct RightsTests {
         exchange = relay(.awaitsTopology)
         let waiting = arrive(.envelope, envelope, &exchange)
         let held = try #require(try acks(waiting).first)
-        #expect(held.resend && held.credit == 0 && held.through == 0, "\(held)")
+        #expect(!held.resend && held.credit == 0 && held.through == 0, "\(held)")
         #expect(waiting.contains { if case .note("topology-awaited", _, _) = $0 { true } else { false } })
         #expect(!waiting.contains { if case .submit = $0 { true } else { false } })
         // It is here: the origin may go on, and what it sends again is taken.
         let here = exchange.routesChanged(Judged(topologyVersion: 2, says: .allowed))
-        #expect(try acks(here).first?.credit ?? 0 > 0)
+        let again = try #require(try acks(here).first)
+        #expect(again.resend && again.credit > 0, "\(again)")
         let taken = arrive(.envelope, envelope, &exchange)
         #expect(taken.contains { if case .submit(.receive, _) = $0 { true } else { false } }, "\(taken)")
     }
