@@ -163,6 +163,21 @@ struct SuccessorTests {
             ),
             (#""to": "2026-11-25", "successor": "SFR"}"#, #""successor": "SFR"}"#, "successor-without-end"),
             (#"{"id": "OSZN"}"#, #"{"id": "OSZN"}, {"id": "OSZN"}"#, "duplicate-participant"),
+            (
+                #"{"organisation": "SFR", "subjects": ["54"], "tenancy": "SFR/54", "from": "2026-11-25"}"#,
+                #"{"organisation": "SFR", "subjects": ["54"], "tenancy": "SFR/54", "from": "2026-11-01"}"#,
+                "participant-not-yet"
+            ),
+            (
+                #"{"organisation": "PFR", "subjects": ["54"], "tenancy": "PFR/54", "from": "2022-01-01", "to": "2026-11-25"}"#,
+                #"{"organisation": "PFR", "subjects": ["54"], "tenancy": "PFR/54", "from": "2022-01-01", "to": "2026-12-25"}"#,
+                "participant-ended"
+            ),
+            (
+                #"{"organisation": "FSS", "subjects": ["54"], "tenancy": "SFR/54", "from": "2026-11-25"}"#,
+                #"{"organisation": "FSS", "subjects": ["54"], "tenancy": "SFR/54", "from": "2026-11-20"}"#,
+                "successor-early"
+            ),
             (#"{"id": "OSZN"}"#, #"{"id": "oszn"}"#, "bad-name"),
         ])
     func faults(from: String, to: String, code: String) throws {

@@ -1,4 +1,5 @@
 import FederationTestKit
+import Foundation
 import Testing
 
 @testable import Federation
@@ -151,5 +152,23 @@ struct TopologyDiffTests {
         let asleep = try TopologyDiff(
             from: Self.read(live), to: Self.read(text(2, [ac, bc, cc].joined(separator: ","), "suspended")))
         #expect(asleep.cutOff.map(\.text).sorted() == ["a", "b"])
+    }
+
+    @Test("A file of format 1 becomes one of format 2 that is good, wherever its format stands, and keeps its text")
+    func upgrade() throws {
+        let new = try Self.file("topology/demo.json")
+        let begin = try #require(new.range(of: "\"rights\": [")).lowerBound
+        let end = try #require(new.range(of: "\"links\": [")).lowerBound
+        let old = (String(new[..<begin]) + String(new[end...])).replacing(#""format": 2, "#, with: "")
+        for text in [
+            old.replacing(#""version": 1,"#, with: #""format": 1, "version": 1,"#, maxReplacements: 1),
+            String(old.dropLast(old.last == "\n" ? 3 : 2)) + #", "format": 1 }"#,
+        ] {
+            let upgraded = try TopologyUpgrade.upgraded(Array(text.utf8))
+            let topology = try Topology.read(upgraded)
+            #expect(topology.rights.kinds(of: Rights.Pair(from: "centre", to: "oszn")).contains(MessageKind.escalation))
+            #expect(String(decoding: upgraded, as: UTF8.self).contains("// The demo: everything on one machine."))
+            #expect(throws: FederationError.self) { try TopologyUpgrade.upgraded(upgraded) }
+        }
     }
 }

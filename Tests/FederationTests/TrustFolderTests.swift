@@ -182,5 +182,11 @@ struct TrustFolderTests {
             freshness.verified(7, signedAt: nil, now: start), freshness.verified(8, signedAt: nil, now: start)
         )
         #expect(!same && newer && freshness.age == 0)
+        // Signed far ahead, again and again: the floor stays at the wall.
+        for step in 9..<200 as Range<UInt64> {
+            let ahead = freshness.time(start).advanced(byMilliseconds: 47 * 3_600_000)
+            _ = freshness.verified(step, signedAt: ahead, now: start)
+        }
+        #expect(freshness.time(start).milliseconds <= start.milliseconds + Freshness.toleranceMilliseconds)
     }
 }

@@ -72,6 +72,24 @@ struct TrustLinkTests {
         let refusal = #expect(throws: FederationError.self) { _ = try centre.trust.publish(empty) { _ in } }
         #expect(refusal?.code == "deny-lifts")
         let id = try #require(state.denied.first?.id)
+        // Nor by giving its entry to another node.
+        var swapped = Proposal(
+            federation: "ekc.test", reason: "a swap", created: Clocks.wall(), base: proposal.base,
+            roles: [
+                Denial.role: try .unsigned(
+                    Denial.document(
+                        version: 3, expires: Clocks.wall().advanced(byMilliseconds: 86_400_000),
+                        entries: [
+                            Denial(id: id, node: try #require(NodeID("nobody")), reason: "a swap", at: Clocks.wall())
+                        ]), Denial.role)
+            ], files: [:])
+        try ceremony.sign(&swapped)
+        let refused = #expect(throws: FederationError.self) { _ = try centre.trust.publish(swapped) { _ in } }
+        #expect(refused?.code == "deny-lifts")
+        // One key does not cut everybody off from the centre.
+        let all = try ceremony.denial(
+            of: try #require(NodeID("centre")), after: centre.trust.state, reason: "all", now: Clocks.wall())
+        #expect(try centre.trust.publish(all) { _ in }.denied.map(\.node) == [node])
         let lifted = try ceremony.lift([id], after: state, reason: "found again", now: Clocks.wall())
         #expect(try centre.trust.publish(lifted) { _ in }.denied.isEmpty)
         #expect(federation.log.wait(milliseconds: 10_000, for: "subject-77: link-up"), "\(federation.log.all)")

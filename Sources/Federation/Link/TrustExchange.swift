@@ -37,6 +37,8 @@ package struct TrustExchange: Sendable {
     private static let longestWalk: Int64 = 300_000
     /// How new this node's is, is said again so often: a word may be lost on the way to the link.
     private static let repetition: Int64 = 60_000
+    /// Refusals in words of our own.
+    private static let ownCodes: Set = ["metadata-withheld", "metadata-too-large", "metadata-from-the-future"]
     private static let firstPause: Int64 = 5_000
     private static let longestPause: Int64 = 600_000
     /// What is signed to be of so far ahead is false time, here or there (threat model, threat 35).
@@ -220,7 +222,9 @@ package struct TrustExchange: Sendable {
         peers[fetch.peer]?.failures = failures
         peers[fetch.peer]?.asksAgain =
             monotonic + min(TrustExchange.firstPause << min(failures - 1, 10), TrustExchange.longestPause)
-        var actions: [Action] = [.note(code: code, peer: fetch.peer, detail: detail)]
+        // What the peer's own text says goes into no log: it is not signed, and could be anything.
+        let words = TrustExchange.ownCodes.contains(code) ? detail : "what it shows is refused"
+        var actions: [Action] = [.note(code: code, peer: fetch.peer, detail: words)]
         // Roots that were good stay so: who has seen the new keys is not shown the old ones again.
         let roots = fetch.walk.roots
         for root in roots { try? baseline.update(root: root.bytes) }

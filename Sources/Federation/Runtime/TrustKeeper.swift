@@ -24,7 +24,9 @@ package final class TrustKeeper: Sendable {
         var timestamp: @Sendable () throws(FederationError) -> any MetadataSigner
     }
 
-    /// Questions of neighbours that wait; what is more is not heard.
+    /// What waits of one neighbour; what is more is not heard: it asks for four parts at a time.
+    private static let mostOfOne = 32
+    /// Questions that wait; what is more is not heard.
     private static let mostWaiting = 4096
     private static let tickMilliseconds = 500
     private static let saveMilliseconds: Int64 = 60_000
@@ -76,6 +78,8 @@ package final class TrustKeeper: Sendable {
             ? try TrustFile.read(Freshness.self, memory)
             : Freshness(version: timestamp?.common.version ?? 0, signedAt: timestamp?.signedAt, now: now)
         freshness.resumed(at: now)
+        // What a courier has brought while the node was down.
+        freshness.verified(timestamp?.common.version ?? 0, signedAt: timestamp?.signedAt, now: now)
         shown = Monitor((loaded.inForce, freshness))
         let monotonic = Clocks.monotonicMicroseconds() / 1000
         own = Monitor(
@@ -104,7 +108,9 @@ package final class TrustKeeper: Sendable {
 
     func arrived(_ peer: NodeID, _ bytes: [UInt8]) {
         queue.change { queue in
-            guard queue.count < TrustKeeper.mostWaiting else { return }
+            // Of each: one that asks without end is heard no more than another.
+            let own = queue.count { if case .arrived(peer, _) = $0 { true } else { false } }
+            guard own < TrustKeeper.mostOfOne else { return }
             queue.append(.arrived(peer, bytes))
         }
     }

@@ -63,8 +63,14 @@ extension TopologyDraft {
             tenancies.map { ($0.value.id ?? "", $0.value.organisation ?? "") }, uniquingKeysWith: { first, _ in first })
         for home in homes {
             guard let organisation = home.value.organisation, let from = home.value.from,
-                let owner = home.value.tenancy.flatMap({ owners[$0] }), let end = known[organisation]?.value.to
+                let owner = home.value.tenancy.flatMap({ owners[$0] })
             else { continue }
+            if let begin = known[owner]?.value.from, from < begin {
+                add(
+                    home.place("from"), "participant-not-yet", "\(owner) takes part from \(begin) on",
+                    "begin this home on \(begin)")
+            }
+            guard let end = known[organisation]?.value.to else { continue }
             if owner == organisation, home.value.to.map({ end < $0 }) ?? true {
                 add(
                     home.offset, "participant-ended", "\(organisation) ends on \(end), and this home does not",

@@ -42,12 +42,9 @@ package enum TopologyUpgrade {
             }
         }
         var text = bytes
+        text[format.node.offset] = UInt8(ascii: "2")
         // In the place before the last field, which is there: nothing has to be known of commas and comments behind it.
         text.insert(contentsOf: (rights(of: segments) + ",\n  ").utf8, at: last.offset)
-        guard text[format.node.offset] == UInt8(ascii: "1") || format.node.offset >= last.offset else {
-            throw invalid("its format cannot be found")
-        }
-        if format.node.offset < last.offset { text[format.node.offset] = UInt8(ascii: "2") }
         return text
     }
 }

@@ -11,6 +11,8 @@ package struct Freshness: TrustRecord, Equatable {
     /// The latest instant that signed metadata has shown.
     package var floor: Int64
 
+    /// Times of somebody else are taken with a tolerance of five minutes.
+    package static let toleranceMilliseconds: Int64 = 300_000
     package static let warnMilliseconds: Int64 = 24 * 3_600_000
     /// Beyond it nothing new is admitted: no metadata is good for longer.
     package static let hardMilliseconds: Int64 = 14 * 24 * 3_600_000
@@ -19,7 +21,8 @@ package struct Freshness: TrustRecord, Equatable {
         self.version = version
         age = 0
         seenAt = now.milliseconds
-        floor = signedAt?.milliseconds ?? 0
+        // Whoever signs timestamps cannot push the clock of others on, step by step.
+        floor = min(signedAt?.milliseconds ?? 0, now.milliseconds + Freshness.toleranceMilliseconds)
     }
 
     /// Time that dates are held against: never before what was signed.

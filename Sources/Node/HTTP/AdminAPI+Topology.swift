@@ -24,6 +24,13 @@ extension AdminAPI {
         let state = try node.trust.publish(proposal) { next in
             let topology = node.settings.seen(next.topology)
             try node.requireNoMail(under: topology)
+            if let finding = TopologyDiff(from: current, to: topology).findings.first(where: {
+                $0.code == "home-not-live" && $0.isLoss
+            }) {
+                throw FederationError(
+                    "home-taken-away", finding.text,
+                    remedy: "make the node live first, or let the home move later: ekc topology diff says all of it")
+            }
             let stranded = try node.store.read { transaction throws(StoreError) in
                 try Stranded.appeals(at: node.id, of: current, under: topology, in: transaction)
             }

@@ -109,7 +109,9 @@ package struct SignedFederation: Sendable {
                 refused[node] = fault
             }
         }
-        denied = try SignedFederation.denied(metadata, targets, faults, known)
+        // Without its centre nobody would hear of a lift any more: one key cannot do that.
+        let centre = topology.centre
+        denied = try SignedFederation.denied(metadata, targets, faults, known).filter { $0.node != centre }
         pins = try SignedFederation.pins(metadata, targets, files, topology, &refused)
         self.faults = refused
     }
@@ -124,8 +126,9 @@ package struct SignedFederation: Sendable {
         do throws(TUFFault) {
             let entries = try Denial.read(deny)
             let lifted = try Denial.lifted(targets)
-            let ids = Set(entries.map(\.id))
-            if let gone = known?.denied.first(where: { !ids.contains($0.id) && !lifted.contains($0.id) }) {
+            // The same node under the same id: an entry that names another gives back what it took.
+            let nodes = Dictionary(entries.map { ($0.id, $0.node) }, uniquingKeysWith: { first, _ in first })
+            if let gone = known?.denied.first(where: { nodes[$0.id] != $0.node && !lifted.contains($0.id) }) {
                 throw TUFFault(
                     .denyLifts, Denial.role, "entry \(gone.id) of \(gone.node) is gone, and not lifted by targets")
             }
