@@ -108,8 +108,7 @@ package struct TrustExchange: Sendable {
 
     /// What was published or renewed here, or installed by hand.
     package mutating func published(_ next: Publication.Published) -> [Action] {
-        for root in next.roots { try? baseline.update(root: root.bytes) }
-        return taken(next.state, next.roots)
+        taken(next.state, next.roots)
     }
 
     // MARK: Walking
@@ -129,11 +128,11 @@ package struct TrustExchange: Sendable {
         fetch = Fetch(
             peer: peer, versions: has, walk: TrustWalk(baseline, known: state, now: now),
             deadline: monotonic + TrustExchange.patience, end: monotonic + TrustExchange.longestWalk)
-        return goOn(now, monotonic)
+        return goOn(monotonic)
     }
 
     /// Asks for what is wanted; what the source has said it does not have needs no asking.
-    private mutating func goOn(_ now: Timestamp, _ monotonic: Int64) -> [Action] {
+    private mutating func goOn(_ monotonic: Int64) -> [Action] {
         guard var fetch else { return [] }
         var actions: [Action] = []
         while fetch.begun.count < TrustExchange.window,
@@ -184,7 +183,7 @@ package struct TrustExchange: Sendable {
             self.fetch = fetch
             if let state = try fetch.walk.result() { return finished(fetch, state, now, monotonic) }
         } catch { return failed(fetch, error.code, error.detail, monotonic) }
-        return goOn(now, monotonic)
+        return goOn(monotonic)
     }
 
     private func requireNear(_ trusted: TUFTrusted, _ now: Timestamp) throws(FederationError) {
@@ -204,7 +203,6 @@ package struct TrustExchange: Sendable {
         }
         self.fetch = nil
         peers[fetch.peer]?.failures = 0
-        for root in fetch.walk.roots { try? baseline.update(root: root.bytes) }
         return taken(state, fetch.walk.roots) + next(now, monotonic)
     }
 

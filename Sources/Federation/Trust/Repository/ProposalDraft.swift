@@ -256,14 +256,6 @@ package struct ProposalDraft: Sendable {
     }
 }
 
-extension SignedFederation {
-    /// `pins.json` as it was carried over from before metadata was signed.
-    package func carriedPins() throws(FederationError) -> Pins? {
-        guard let bytes = files[SignedFederation.pinsPath] else { return nil }
-        return try TrustFile.read(Pins.self, bytes, from: SignedFederation.pinsPath)
-    }
-}
-
 extension SignedKeys {
     package func metadataText(of node: NodeID) throws(FederationError) -> SignedText {
         do throws(TUFFault) {

@@ -136,6 +136,14 @@ package struct SignedFederation: Sendable {
         } catch { throw error.error }
     }
 
+    /// `pins.json` as it was carried over from before metadata was signed.
+    package func carriedPins() throws(FederationError) -> Pins? { try SignedFederation.carriedPins(files) }
+
+    private static func carriedPins(_ files: [String: [UInt8]]) throws(FederationError) -> Pins? {
+        guard let bytes = files[pinsPath] else { return nil }
+        return try TrustFile.read(Pins.self, bytes, from: pinsPath)
+    }
+
     private static func pins(
         _ metadata: TUFTrusted, _ targets: TUFTargets, _ files: [String: [UInt8]], _ topology: Topology,
         _ refused: inout [NodeID: TUFFault]
@@ -145,9 +153,7 @@ package struct SignedFederation: Sendable {
             guard let pem = files[authorityPath(segment.id)] else { continue }
             pins.anchors.append(Pins.Anchor(segment: segment.id, certificate: String(decoding: pem, as: UTF8.self)))
         }
-        let carried = try files[pinsPath].map { bytes throws(FederationError) in
-            try TrustFile.read(Pins.self, bytes, from: pinsPath)
-        }
+        let carried = try carriedPins(files)
         for node in topology.nodes {
             let role = PublishedKeys.role(of: node.id)
             let delegation = targets.delegation(role)

@@ -31,9 +31,6 @@ package struct TrustWalk: Sendable {
     /// With these roots, the next walk begins where this one got.
     package var baseline: TUFTrusted { walk.trusted }
 
-    /// Nothing is newer there.
-    package var isNoNews: Bool { walk.isDone && walk.verified.isEmpty }
-
     package mutating func arrived(_ path: String, _ bytes: [UInt8]?) throws(FederationError) {
         if isPastMetadata { return try targetArrived(path, bytes) }
         do throws(TUFFault) { try walk.arrived(path, bytes) } catch { throw error.error }

@@ -32,8 +32,6 @@ package struct TUFWalk: Sendable {
     package private(set) var verified: [Verified] = []
     /// Why metadata of delegated roles was refused: the others are none the worse for it.
     package private(set) var faults: [String: TUFFault] = [:]
-    /// The source has a newer timestamp than was known.
-    package private(set) var isNews = false
     private var stage = Stage.root
     private let now: Timestamp
     private let firstRoot: UInt64
@@ -69,7 +67,7 @@ package struct TUFWalk: Sendable {
         case .root: try rootArrived(file, bytes)
         case .timestamp:
             guard let bytes else { throw missing("timestamp", path) }
-            isNews = try trusted.update(timestamp: bytes, now: now)
+            let isNews = try trusted.update(timestamp: bytes, now: now)
             if isNews { verified.append(Verified(role: "timestamp", file: file, bytes: bytes)) }
             stage = .snapshot
             try wantSnapshot()
