@@ -100,31 +100,75 @@ struct RightsTests {
                 topology.verdict(on: Self.header(.answer, from: from, to: to, under: version)) == expected, "\(version)"
             )
         }
+        // There is no version 0: whoever names it has not looked at any topology.
+        #expect(topology.verdict(on: Self.header(.answer, from: from, to: to, under: 0)) == .denied)
         let stranger = try Self.id("nobody")
         #expect(topology.verdict(on: Self.header(.answer, from: stranger, to: to, under: 5)) == .denied)
         #expect(topology.verdict(on: Self.header(.answer, from: stranger, to: to, under: 6)) == .awaitsTopology)
     }
 
-    @Test("The rights of sixteen topologies are kept in the store, and no more")
-    func history() throws {
+    @Test("What is published is judged at the first relay by the right of some segment to have it")
+    func everyone() throws {
+        let centre = try Self.id("centre")
+        for (cells, version, expected) in [
+            ([("centre", "fss", .entry)], 5, .allowed), ([], 5, .denied), ([], 6, .awaitsTopology),
+            ([], 3, .changed), ([], 4, .denied), ([("fss", "oszn", .entry)], 5, .denied),
+        ] as [([(String, String, MessageKind)], UInt64, RightVerdict)] {
+            var topology = try Self.topology(5, cells)
+            var old = Rights()
+            old.allow(.entry, Rights.Pair(from: "centre", to: "oszn"))
+            topology.history.note(old, of: 3)
+            topology.history.note(Rights(), of: 4)
+            let header = Self.header(.entry, from: centre, to: .everyone, under: version)
+            #expect(topology.verdict(on: header) == expected, "\(cells) \(version)")
+        }
+    }
+
+    private func known(
+        through last: UInt64, gap: UInt64 = 0, _ rights: (UInt64) -> Rights
+    ) throws -> RightsHistory {
         let folder = try TemporaryFolder()
         let store = try Store.open(
             directory: folder.path + "/store", tables: [], newIncarnation: Incarnation(bits: Random.id128()))
         defer { store.close() }
-        let pair = Rights.Pair(from: "oszn", to: "centre")
-        for version in 1...40 as ClosedRange<UInt64> {
+        for version in 1...last where version != gap {
+            let rights = rights(version)
             try store.write(.essential) { transaction in
-                var rights = Rights()
-                if version % 2 == 0 { rights.allow(.answer, pair) }
                 try RightsHistory.write(rights, of: version, in: transaction)
             }
         }
-        let known = try store.read { transaction throws(StoreError) in try RightsHistory(in: transaction) }
+        return try store.read { transaction throws(StoreError) in try RightsHistory(in: transaction) }
+    }
+
+    @Test("Versions that say the same are one row: of two hundred topologies without a change of rights all are known")
+    func eras() throws {
+        let pair = Rights.Pair(from: "oszn", to: "centre")
+        let known = try known(through: 200, gap: 60) { version in
+            var rights = Rights()
+            if version == 100 { rights.allow(.answer, pair) }
+            return rights
+        }
+        for version in 1...200 as ClosedRange<UInt64> {
+            // Version 60 was never in force here: who claims it is held, not refused.
+            #expect(
+                known.allowed(.answer, from: "oszn", to: "centre", under: version) == (version == 100 || version == 60))
+        }
+    }
+
+    @Test("The last sixteen changes of rights are kept in the store, and no more")
+    func history() throws {
+        let pair = Rights.Pair(from: "oszn", to: "centre")
+        let known = try known(through: 40) { version in
+            var rights = Rights()
+            if version % 2 == 0 { rights.allow(.answer, pair) }
+            return rights
+        }
         for version in 25...40 as ClosedRange<UInt64> {
-            #expect(known.allowed(.answer, pair, under: version) == (version % 2 == 0))
+            #expect(known.allowed(.answer, from: "oszn", to: "centre", under: version) == (version % 2 == 0))
         }
         // Older ones count as allowed.
-        #expect(known.allowed(.answer, pair, under: 23))
+        #expect(known.allowed(.answer, from: "oszn", to: "centre", under: 23))
+        #expect(!known.allowed(.answer, from: "oszn", to: "centre", under: 0))
     }
 
     // MARK: The first relay

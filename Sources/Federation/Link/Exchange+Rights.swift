@@ -6,11 +6,13 @@ extension Exchange {
         to header: EnvelopeHeader, from peer: NodeID, _ number: SessionNumber
     ) throws(FrameFault) -> [ExchangeAction]? {
         let stream = header.stream
-        guard stream.origin == peer, stream.destination != node, stream.destination != .everyone else { return nil }
+        guard stream.origin == peer, stream.destination != node else { return nil }
         switch routes.verdict(on: header) {
         // What was allowed when it was sent goes on to who decides.
         case .allowed, .changed: return nil
         case .denied: throw FrameFault("right-denied")
+        // What is published is for this node too, and waits here.
+        case .awaitsTopology where stream.destination == .everyone: return nil
         // Out of turn it is nothing but out of turn.
         case .awaitsTopology: return header.position == expected(stream, number) ? wait(header, number) : nil
         }

@@ -26,6 +26,12 @@ package struct Rights: Sendable, Hashable {
         kind.isExchangeOwn || kinds[pair, default: 0] & 1 << kind.rawValue != 0
     }
 
+    /// - Parameter to: nil: to some segment.
+    func allows(_ kind: MessageKind, from: String, to: String?) -> Bool {
+        if let to { return allows(kind, Pair(from: from, to: to)) }
+        return kinds.contains { $0.key.from == from && $0.value & 1 << kind.rawValue != 0 }
+    }
+
     /// The kinds that a pair may send, in their order.
     package func kinds(of pair: Pair) -> [MessageKind] {
         MessageKind.named.filter { !$0.isExchangeOwn && allows($0, pair) }
@@ -47,22 +53,42 @@ package enum RightVerdict: Sendable, Hashable {
     case denied
 }
 
-/// The rights of the topologies that were in force last, as far as this node knows: rows `rights/<version>` of table `meta`.
+/// The rights of the topologies that were in force last, as far as this node knows: rows `rights/<version>` of table `meta`, by
+/// the first version in a row of versions that say the same.
 ///
-///     version u8 = 1 · pairs u16 × (from, to short texts, kinds u64)
+///     version u8 = 1 · pairs u16 × (from, to short texts, kinds u64) · the last version that says so u64
 package struct RightsHistory: Sendable {
     static let most = 16
     private static let prefix = Array("rights/".utf8)
-    private var versions: [UInt64: Rights] = [:]
+
+    /// Versions one after the other that say the same.
+    fileprivate struct Era: Sendable {
+        var versions: ClosedRange<UInt64>
+        var rights: Rights
+    }
+
+    /// In their order; what lies between two of them was never in force here.
+    private var eras: [Era] = []
 
     package init() {}
 
-    /// Of a version that is not known any more, a message counts as allowed then: it is held, not lost.
-    func allowed(_ kind: MessageKind, _ pair: Rights.Pair, under version: UInt64) -> Bool {
-        versions[version]?.allows(kind, pair) ?? true
+    /// Of a version that is not known here, a message counts as allowed then: it is held, not lost. There is no version 0.
+    /// - Parameter receiver: the segment; nil: any.
+    func allowed(_ kind: MessageKind, from: String, to receiver: String?, under version: UInt64) -> Bool {
+        guard version > 0 else { return false }
+        guard let rights = eras.first(where: { $0.versions.contains(version) })?.rights else { return true }
+        return rights.allows(kind, from: from, to: receiver)
     }
 
-    mutating func note(_ rights: Rights, of version: UInt64) { versions[version] = rights }
+    mutating func note(_ rights: Rights, of version: UInt64) {
+        guard let last = eras.last else { return eras.append(Era(versions: version...version, rights: rights)) }
+        guard version > last.versions.upperBound else { return }
+        if rights == last.rights, version == last.versions.upperBound + 1 {
+            eras[eras.count - 1].versions = last.versions.lowerBound...version
+        } else {
+            eras.append(Era(versions: version...version, rights: rights))
+        }
+    }
 
     private static func key(_ version: UInt64) -> [UInt8] {
         var writer = ByteWriter(capacity: 16)
@@ -71,18 +97,13 @@ package struct RightsHistory: Sendable {
         return writer.bytes
     }
 
-    static func write(
+    /// Notes the rights of a topology in the store, too.
+    package static func write(
         _ rights: Rights, of version: UInt64, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
-        var writer = ByteWriter(capacity: 1024)
-        writer.append(UInt8(1))
-        writer.append(UInt16(min(rights.kinds.count, Int(UInt16.max))))
-        for (pair, kinds) in rights.kinds.sorted(by: { $0.key < $1.key }) {
-            writer.append(short: pair.from)
-            writer.append(short: pair.to)
-            writer.append(kinds)
-        }
-        try transaction.put(.meta, key(version), writer.bytes)
+        var history = try RightsHistory(in: transaction)
+        history.note(rights, of: version)
+        if let era = history.eras.last { try transaction.put(.meta, key(era.versions.lowerBound), era.encoded) }
         for old in try keys(in: transaction).dropLast(most) { try transaction.delete(.meta, old) }
     }
 
@@ -104,22 +125,38 @@ package struct RightsHistory: Sendable {
             guard let value = try transaction.get(.meta, key) else { continue }
             var number = ByteReader(key[RightsHistory.prefix.count...])
             // What cannot be read counts as not known any more.
-            guard let version = try? number.number(UInt64.self), let rights = try? Rights(decoding: value) else {
-                continue
-            }
-            versions[version] = rights
+            guard let first = try? number.number(UInt64.self), let era = try? Era(from: first, value),
+                era.versions.lowerBound > eras.last?.versions.upperBound ?? 0
+            else { continue }
+            eras.append(era)
         }
     }
 }
 
-extension Rights {
-    fileprivate init(decoding bytes: [UInt8]) throws(WireError) {
+extension RightsHistory.Era {
+    fileprivate var encoded: [UInt8] {
+        var writer = ByteWriter(capacity: 1024)
+        writer.append(UInt8(1))
+        writer.append(UInt16(min(rights.kinds.count, Int(UInt16.max))))
+        for (pair, kinds) in rights.kinds.sorted(by: { $0.key < $1.key }) {
+            writer.append(short: pair.from)
+            writer.append(short: pair.to)
+            writer.append(kinds)
+        }
+        writer.append(versions.upperBound)
+        return writer.bytes
+    }
+
+    fileprivate init(from first: UInt64, _ bytes: [UInt8]) throws(WireError) {
         var reader = ByteReader(bytes)
         guard try reader.number(UInt8.self) == 1 else { throw .invalid(at: 0) }
-        kinds = [:]
+        var kinds: [Rights.Pair: UInt64] = [:]
         for _ in 0..<(try reader.number(UInt16.self)) {
-            let pair = Pair(from: try reader.shortText(), to: try reader.shortText())
+            let pair = Rights.Pair(from: try reader.shortText(), to: try reader.shortText())
             kinds[pair] = try reader.number(UInt64.self)
         }
+        let last = try reader.number(UInt64.self)
+        guard last >= first else { throw .invalid(at: reader.offset) }
+        self.init(versions: first...last, rights: Rights(kinds: kinds))
     }
 }

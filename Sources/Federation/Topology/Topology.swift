@@ -142,11 +142,6 @@ package struct Topology: Sendable {
     }
 
     package func node(_ id: NodeID) -> Node? { byID[id] }
-    /// The segments of two ends; nil when either is unknown.
-    private func pair(_ from: NodeID, _ to: NodeID) -> Rights.Pair? {
-        guard let from = byID[from], let to = byID[to] else { return nil }
-        return Rights.Pair(from: from.segment, to: to.segment)
-    }
 
     /// Whether one node may send a kind of message to another. What is published for everyone goes to whom it may.
     package func allows(_ kind: MessageKind, from: NodeID, to: NodeID) -> Bool {
@@ -164,8 +159,10 @@ package struct Topology: Sendable {
     ) -> RightVerdict {
         if allows(kind, from: from, to: to) { return .allowed }
         if version > self.version { return .awaitsTopology }
-        guard version < self.version, let pair = pair(from, to) else { return .denied }
-        return history.allowed(kind, pair, under: version) ? .changed : .denied
+        guard version < self.version, let sender = byID[from]?.segment else { return .denied }
+        let receiver = to == .everyone ? nil : byID[to]?.segment
+        guard to == .everyone || receiver != nil else { return .denied }
+        return history.allowed(kind, from: sender, to: receiver, under: version) ? .changed : .denied
     }
 
     /// Who has what is an organisation's on a day: itself, or who goes on after its end.
