@@ -57,8 +57,10 @@ struct SuccessorTests {
         return office
     }
 
-    private func dayBegins(_ office: TestOffice, _ names: [String]) throws {
-        office.now += 24 * 3_600_000
+    private func dayBegins(
+        _ office: TestOffice, _ names: [String], after milliseconds: Int64 = 24 * 3_600_000
+    ) throws {
+        office.now += milliseconds
         for name in names {
             let (desk, now) = (try office.place(name).desk, Timestamp(milliseconds: office.now))
             let found = try office.read(name) { transaction throws(StoreError) in
@@ -113,6 +115,47 @@ struct SuccessorTests {
         try office.courier()
         for id in [pension, benefit, later, named] {
             #expect(try office.appeal("centre", id)?.outcome == "answered")
+        }
+    }
+
+    @Test("Who is at work on one at midnight ends it for the predecessor; given back, it is the successor's")
+    func working() throws {
+        let office = try office()
+        // Five to midnight, by Moscow's or anybody's clock: the day is the topology's, in UTC.
+        office.now = Self.noon + 12 * 3_600_000 - 300_000
+        for (organisation, place, tenancy) in [("PFR", "subject-77", "PFR/77"), ("FSS", "cc-fss", "FSS/centre")] {
+            let person = TestOffice.second(tenancy)
+            let (answered, released) = (
+                try office.escalated(.personal, organisation), try office.escalated(.personal, organisation)
+            )
+            var claims: [AppealID: Int] = [:]
+            for id in [answered, released] {
+                claims[id] = try office.claim(place, person, id).1.number
+                try office.write(place) { desk, transaction in
+                    try desk.confirmIdentity(
+                        id, claim: claims[id] ?? 0,
+                        citizen: CitizenRecord(
+                            name: "Образцова Мария", birthDate: "1960-02-29", snils: "112-233-445 95", phone: nil,
+                            address: nil),
+                        by: person, in: transaction)
+                }
+            }
+            let before = office.now
+            try dayBegins(office, ["subject-77", "cc-fss"], after: 600_000)
+            #expect(try office.appeal(place, answered)?.tenancy == tenancy, "it is not taken out of anybody's hands")
+            try office.write(place) { desk, transaction in
+                _ = try desk.answer(
+                    answered, claim: claims[answered] ?? 0, text: "Да.", delivery: "call", by: person, in: transaction)
+                return try desk.release(released, claim: claims[released] ?? 0, by: person, in: transaction)
+            }
+            try dayBegins(office, ["subject-77", "cc-fss"], after: 0)
+            try office.courier()
+            #expect(try office.appeal("centre", answered)?.outcome == "answered")
+            let here = try #require(try office.appeal("subject-77", released))
+            #expect(
+                here.tenancy == "SFR/77" && here.owner == "subject-77" && here.state == .queuedL2, "\(organisation)")
+            #expect(throws: DomainError.self) { try office.claim(place, person, released) }
+            office.now = before
         }
     }
 

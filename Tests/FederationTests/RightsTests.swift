@@ -176,7 +176,7 @@ struct RightsTests {
     private struct Judged: Routes {
         var topologyVersion: UInt64
         var says: RightVerdict
-        var publisher: NodeID? { FrameTests.here }
+        var publisher: NodeID? = FrameTests.here
         func nextHop(from: NodeID, to: NodeID) -> NodeID? {
             if from == to { return nil }
             return from == FrameTests.here ? to : FrameTests.here
@@ -184,10 +184,10 @@ struct RightsTests {
         func verdict(on header: EnvelopeHeader) -> RightVerdict { says }
     }
 
-    private func relay(_ verdict: RightVerdict) -> Exchange {
+    private func relay(_ verdict: RightVerdict, publisher: NodeID = FrameTests.here) -> Exchange {
         var exchange = Exchange(
             node: FrameTests.here, incarnation: Incarnation(bits: ID128(high: 9, low: 9)),
-            routes: Judged(topologyVersion: 1, says: verdict), rows: [], peers: [])
+            routes: Judged(topologyVersion: 1, says: verdict, publisher: publisher), rows: [], peers: [])
         _ = exchange.sessionOpened(1, peer: FrameTests.peer, dialled: true)
         let hello = Hello(
             topologyVersion: 2, incarnation: Incarnation(bits: ID128(high: 1, low: 1)), knownIncarnation: nil,
@@ -229,6 +229,18 @@ struct RightsTests {
         var exchange = relay(.denied)
         let ended = arrive(.envelope, envelope, &exchange)
         #expect(ended.contains { if case .close(_, "right-denied", _) = $0 { true } else { false } }, "\(ended)")
+        // What is published is judged too; under a newer topology it is taken: it is for this node as well.
+        let published = Envelope(
+            header: Self.header(.entry, from: FrameTests.peer, to: .everyone, under: 1),
+            body: EnvelopeBody(bytes: [1]))
+        for (verdict, isTaken) in [
+            (RightVerdict.allowed, true), (.changed, true), (.awaitsTopology, true), (.denied, false),
+        ] {
+            var exchange = relay(verdict, publisher: FrameTests.peer)
+            let actions = arrive(.envelope, EnvelopeCodec.encode(published), &exchange)
+            #expect(actions.contains { if case .submit(.receive, _) = $0 { true } else { false } } == isTaken)
+            #expect(actions.contains { if case .close(_, "right-denied", _) = $0 { true } else { false } } != isTaken)
+        }
         // Of the newer topology: nothing is kept here, and the origin has no credit.
         exchange = relay(.awaitsTopology)
         let waiting = arrive(.envelope, envelope, &exchange)

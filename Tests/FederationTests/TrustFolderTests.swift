@@ -133,6 +133,42 @@ struct TrustFolderTests {
         #expect(try node.load().inForce.topology.version == 2)
     }
 
+    @Test("A courier's dates are held against what was verified here, and a timestamp's against its own life")
+    func couriersDates() throws {
+        let now = Clocks.wall()
+        func code(_ place: TrustFolder, _ tree: TrustFolder, _ now: Timestamp) -> String? {
+            #expect(throws: FederationError.self) { try place.install(from: tree, anchor: nil, now: now) }?.code
+        }
+        let tree = place("tree")
+        try tree.commit(old)
+        let days: (Int64) -> Timestamp = { now.advanced(byMilliseconds: $0 * 86_400_000) }
+        // A clock that was set back makes nothing younger: this node has seen later times.
+        let node = place("node")
+        var freshness = Freshness(version: 1, signedAt: nil, now: now)
+        freshness.floor = days(15).milliseconds
+        try Files.makeFolder(node.path, mode: 0o755)
+        try TrustFile.write(freshness, to: node.freshnessFile)
+        #expect(code(node, tree, now) == "metadata-expired")
+        // What was signed three days from now was signed by a false clock, or this one is.
+        #expect(code(place("unused"), tree, days(-3)) == "metadata-from-the-future")
+        // The key of the timestamp in wrong hands: good for a year.
+        for (life, expected) in [(14, nil), (15, "timestamp-too-long"), (365, "timestamp-too-long")]
+            as [(Int64, String?)]
+        {
+            let snapshot = try #require(old.metadata.timestamp?.snapshot)
+            let long = RoleDocument.timestamp(version: 9, expires: days(life), signedAt: now, snapshot: snapshot)
+            let key = try SigningKey.read(centre.timestampKey)
+            let file = SignedText.file(long, [try key.signature(over: CanonicalJSON.encode(long))])
+            try Files.write(file, to: tree.path + "/metadata/timestamp.json")
+            let place = place("life-\(life)")
+            if let expected {
+                #expect(code(place, tree, now) == expected)
+            } else {
+                #expect(try place.install(from: tree, anchor: nil, now: now).topology.version == 1)
+            }
+        }
+    }
+
     @Test("A root with other online keys leaves what is in force in force, until something newer is signed by them")
     func rotated() throws {
         let now = Clocks.wall()

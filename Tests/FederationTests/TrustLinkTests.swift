@@ -27,6 +27,37 @@ struct TrustLinkTests {
         #expect(try federation.start("subject-77").topology.version == 2)
     }
 
+    @Test("What could not be put in force is tried again, and a keeper that has stopped publishes nothing")
+    func again() throws {
+        let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
+        defer { federation.stopAll() }
+        let centre = try federation.start("centre")
+        try federation.start("subject-77")
+        #expect(up(federation, "subject-77"))
+        let (key, away) = (federation.place("subject-77").path + "/keys/link.key", federation.folder.path + "/link.key")
+        try Files.rename(key, to: away)
+        _ = try centre.trust.publish(
+            TestTrust.ceremony().proposal(
+                federation.topology(version: 2), after: centre.trust.state, reason: "next", now: Clocks.wall())
+        ) { _ in }
+        #expect(
+            federation.log.wait(milliseconds: 10_000, for: "the newer topology is not in force"),
+            "\(federation.log.all)")
+        #expect(federation.running["subject-77"]?.topology.version == 1)
+        try Files.rename(away, to: key)
+        #expect(
+            TestFederation.wait(milliseconds: 20_000) { federation.running["subject-77"]?.topology.version == 2 },
+            "\(federation.log.all)")
+        federation.stop("centre")
+        let error = #expect(throws: FederationError.self) {
+            try centre.trust.publish(
+                TestTrust.ceremony().proposal(
+                    federation.topology(version: 3), after: centre.trust.state, reason: "late", now: Clocks.wall())
+            ) { _ in }
+        }
+        #expect(error?.code == "node-stopping")
+    }
+
     @Test(
         "A denied node is hung up on within 5 s, is not let in again, and nobody who shows older metadata changes that")
     func denied() throws {

@@ -329,6 +329,12 @@ struct CeremonyTests {
         let again = try TypedTerminal(["node", "trust", path + "/subject-77", path + "/out/tree"])
         try again.answer("told you another way?", "yes")
         #expect(try again.finish() == 0, "\(again.seen)")
+        // A node that runs has read its metadata, and writes it itself.
+        try Files.makeFolder(path + "/subject-77/store", mode: 0o700)
+        let lock = try StoreLock(directory: path + "/subject-77/store")
+        #expect(try trust("/out/tree").errors.contains("node-running"))
+        lock.release()
+        #expect(try trust("/out/tree").exit == 0)
         // A node of another identity key does not believe it.
         let other = NodeFolder(path + "/other")
         _ = try other.create(NodeSettings(node: "subject-77", segment: "oszn", federation: "ekc.test"))

@@ -40,7 +40,8 @@ struct SignatureCommandTests {
         "A command that does not sign is told of, within its time",
         arguments: [
             ("exit 3", "signer-failed"), ("echo no-hex", "signer-failed"), ("true", "signer-failed"),
-            ("exec sleep 600", "signer-failed"), ("yes 00", "signer-failed"), ("kill -9 $$", "signer-failed"),
+            ("exec sleep 600", "signer-failed"), ("exec 1>&-; exec sleep 600", "signer-failed"),
+            ("yes 00", "signer-failed"), ("kill -9 $$", "signer-failed"),
             ("printf %0128d 0", "key-unknown"), ("no-such-command 2>/dev/null", "signer-failed"),
         ])
     func failures(command: String, expected: String) throws {

@@ -3,7 +3,9 @@ extension FederationNode {
     /// Puts a newer state of the signed metadata in force. Links that it does not touch go on; what waited for it here is
     /// applied or refused. It blocks. Nothing here can object: what it would leave with nobody, the centre has asked before it
     /// was published, and it is said in the log.
-    func putInForce(_ state: SignedFederation) {
+    /// - Returns: false when it could not be, and is to be tried again.
+    @discardableResult
+    func putInForce(_ state: SignedFederation) -> Bool {
         if let alarm = ownKeyAlarm(state) { log(alarm) }
         var next = settings.seen(state.topology)
         let current = topology
@@ -13,7 +15,8 @@ extension FederationNode {
             if let why = restart(from: current, to: next) {
                 log(LinkLoop.Event(code: "restart-needed", peer: nil, detail: why))
                 // Who may talk does not wait for it.
-                return links.topologyChanged(current, context)
+                links.topologyChanged(current, context)
+                return true
             }
             for (room, count) in try mailForNobody(under: next) {
                 log(
@@ -25,11 +28,13 @@ extension FederationNode {
             inForce.replace(with: next, denied: Set(state.denied.map(\.node)))
             links.topologyChanged(next, context)
             _ = try releaseParked()
+            return true
         } catch let error as FederationError {
             log(
                 LinkLoop.Event(
                     code: error.code, peer: nil, detail: "the newer topology is not in force: \(error.detail)"))
         } catch { log(LinkLoop.Event(code: "store-failed", peer: nil, detail: "\(error)")) }
+        return false
     }
 
     /// Every node looks at its own entry in each version: whoever signs for it now has its place.

@@ -4,7 +4,8 @@ package final class TrustKeeper: Sendable {
     /// What it does to the rest of the node.
     struct Outside: Sendable {
         var send: @Sendable (NodeID, [UInt8]) -> Void
-        var apply: @Sendable (SignedFederation) -> Void
+        /// False: it could not, and is asked again.
+        var apply: @Sendable (SignedFederation) -> Bool
         /// Looks whether the node has to sign its keys anew, and has the centre hear of it.
         /// - Returns: what the centre itself has to publish of its own.
         var publishKeys: @Sendable (SignedFederation, Timestamp) throws -> (NodeID, SignedKeys)?
@@ -31,6 +32,7 @@ package final class TrustKeeper: Sendable {
     private static let tickMilliseconds = 500
     private static let saveMilliseconds: Int64 = 60_000
     private static let retryMilliseconds: Int64 = 10_000
+    private static let applyMilliseconds: Int64 = 2_000
     /// A node has heard from its neighbours what is newest before it looks whether its keys are in it.
     private static let firstLookMilliseconds: Int64 = 10_000
     private static let keysMilliseconds: Int64 = 3_600_000
@@ -41,7 +43,6 @@ package final class TrustKeeper: Sendable {
     private static let mostParts = 1024
 
     private let folder: TrustFolder
-    private let memory: String
     private let online: Online?
     private let queue = Monitor<[Event]>([])
     private let finished = Monitor(true)
@@ -55,6 +56,8 @@ package final class TrustKeeper: Sendable {
         var monotonic: Int64
         var saved: Int64
         var renewAgain: Int64 = 0
+        /// What could not be put in force is tried again then.
+        var applyAgain: Int64?
         /// When the node's own keys are looked at next.
         var keysAgain: Int64
         /// When a node may next publish its keys.
@@ -70,12 +73,11 @@ package final class TrustKeeper: Sendable {
     init(_ folder: TrustFolder, _ loaded: TrustFolder.Loaded, online: Online?) throws(FederationError) {
         self.folder = folder
         self.online = online
-        memory = folder.path + "/freshness.json"
         let now = Clocks.wall()
         let timestamp = loaded.inForce.metadata.timestamp
         var freshness =
-            Files.exists(memory)
-            ? try TrustFile.read(Freshness.self, memory)
+            Files.exists(folder.freshnessFile)
+            ? try TrustFile.read(Freshness.self, folder.freshnessFile)
             : Freshness(version: timestamp?.common.version ?? 0, signedAt: timestamp?.signedAt, now: now)
         freshness.resumed(at: now)
         // What a courier has brought while the node was down.
@@ -157,13 +159,14 @@ package final class TrustKeeper: Sendable {
         shown.changeQuietly { $0.freshness.passed(passed, at: Clocks.wall()) }
         if isDue { save() }
         step { $0.tick(now: $1, monotonic: $2) }
+        if let again = own.changeQuietly({ $0.applyAgain }), again <= monotonic { apply(state) }
         if online != nil { renewIfDue(monotonic) }
         lookAtKeys(monotonic)
     }
 
     private func save() {
         own.changeQuietly { $0.saved = Clocks.monotonicMicroseconds() / 1000 }
-        do throws(FederationError) { try TrustFile.write(freshness, to: memory) } catch { log(error) }
+        do throws(FederationError) { try TrustFile.write(freshness, to: folder.freshnessFile) } catch { log(error) }
     }
 
     private func log(_ error: FederationError, _ peer: NodeID? = nil) {
@@ -224,7 +227,13 @@ package final class TrustKeeper: Sendable {
         for (node, fault) in state.faults.sorted(by: { $0.key < $1.key }) where before.faults[node] != fault {
             outside.log(LinkLoop.Event(code: fault.code.rawValue, peer: node, detail: "its keys: \(fault.detail)"))
         }
-        if !state.saysTheSame(as: before) { outside.apply(state) }
+        if !state.saysTheSame(as: before) { apply(state) }
+    }
+
+    private func apply(_ state: SignedFederation) {
+        let isDone = outside.changeQuietly { $0 }?.apply(state) ?? true
+        let again = isDone ? nil : Clocks.monotonicMicroseconds() / 1000 + TrustKeeper.applyMilliseconds
+        own.changeQuietly { $0.applyAgain = again }
     }
 
     // MARK: At the centre
@@ -243,7 +252,17 @@ package final class TrustKeeper: Sendable {
                     result.change { $0 = made }
                 })
         }
-        return try result.wait(until: { $0 != nil }) { $0 }?.get() ?? state
+        while true {
+            // Looked at before the wait: what was done last is found by it.
+            let isOver = finished.changeQuietly { $0 }
+            let made = result.wait(milliseconds: TrustKeeper.tickMilliseconds, until: { $0 != nil }, then: { $0 })
+            if let made = made ?? nil { return try made.get() }
+            guard !isOver else {
+                throw FederationError(
+                    "node-stopping", "the node is stopping, and nothing was published",
+                    remedy: "publish again once it runs")
+            }
+        }
     }
 
     private func publishHere(

@@ -16,6 +16,8 @@ enum NodeTrust {
     static func install(_ command: ParsedCommand) throws -> Int32 {
         let folder = NodeFolder(command.operands[0])
         let settings = try folder.settings()
+        let lock = try lock(folder)
+        defer { lock?.release() }
         let tree = try open(command.operands[1], beside: folder)
         defer { tree.close() }
         let isFirst = !folder.trust.isThere
@@ -45,6 +47,18 @@ enum NodeTrust {
             "topology \(done.topology) of \(done.federation), root \(done.root), timestamp \(done.timestamp) in "
                 + "\(folder.trust.path)\nnext: ekc node run \(folder.path)")
         return 0
+    }
+
+    /// A node that runs has read its metadata already, and writes what is newer itself.
+    private static func lock(_ folder: NodeFolder) throws -> StoreLock? {
+        guard Files.isFolder(folder.storeFolder) else { return nil }
+        do { return try StoreLock(directory: folder.storeFolder) } catch {
+            guard error.code == .inUse else { throw error }
+            throw FederationError(
+                "node-running", "\(folder.path) is a node that runs",
+                remedy: "while it runs its neighbours bring it what is newer; if none can, stop it, trust, and start it"
+            )
+        }
     }
 
     /// The node is one of the federation's, under the identity key that it has.

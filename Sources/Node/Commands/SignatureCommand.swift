@@ -106,8 +106,16 @@ enum SignatureCommand {
             if count == 0 { break }
             output += buffer[..<count]
         }
+        // It may have closed its output and go on.
         var status: CInt = 0
-        waitpid(pid, &status, 0)
+        while waitpid(pid, &status, WNOHANG) == 0 {
+            guard Clocks.monotonicMicroseconds() < deadline else {
+                kill(whole, SIGKILL)
+                waitpid(pid, &status, 0)
+                throw failed("it does not end")
+            }
+            usleep(10_000)
+        }
         guard status == 0 else {
             throw failed("it ended with \(status & 0x7F == 0 ? "code \(status >> 8 & 0xFF)" : "a signal")")
         }

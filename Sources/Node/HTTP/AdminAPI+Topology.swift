@@ -20,6 +20,7 @@ extension AdminAPI {
     static func publishTopology(_ request: HTTPRequest, _ node: FederationNode) throws -> Published {
         let text = try JSONBody.decode(NewPublication.self, from: request.body).proposal
         let proposal = try Proposal(Array(text.utf8), from: "the proposal")
+        _ = try ProposalContent(proposal)
         let current = node.topology
         let state = try node.trust.publish(proposal) { next in
             let topology = node.settings.seen(next.topology)
@@ -34,7 +35,8 @@ extension AdminAPI {
             let stranded = try node.store.read { transaction throws(StoreError) in
                 try Stranded.appeals(at: node.id, of: current, under: topology, in: transaction)
             }
-            guard !stranded.isEmpty else { return }
+            // Kept before it is in force: what was published can be gone back to, whatever happens in between.
+            guard !stranded.isEmpty else { return try node.folder.keep(proposal) }
             let list = stranded.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
             throw FederationError(
                 "tenancy-has-appeals", "open appeals would be left with nobody: \(list)",
@@ -45,11 +47,16 @@ extension AdminAPI {
             topology: state.topology.version, root: metadata.root.common.version,
             targets: metadata.targets["targets"]?.common.version ?? 0,
             timestamp: metadata.timestamp?.common.version ?? 0)
-        try node.folder.keep(proposal)
         let actor = actor(request)
-        try node.store.write(.essential) { transaction in
-            try Events.note(
-                "topology-published", of: "targets \(published.targets)", by: actor, in: transaction)
+        do {
+            try node.store.write(.essential) { transaction in
+                try Events.note(
+                    "topology-published", of: "targets \(published.targets)", by: actor, in: transaction)
+            }
+        } catch {
+            // It is published all the same.
+            Log.write(
+                LinkLoop.Event(code: "event-not-kept", peer: nil, detail: "topology-published by \(actor): \(error)"))
         }
         return published
     }

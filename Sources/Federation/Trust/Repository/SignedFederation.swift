@@ -37,7 +37,7 @@ package struct SignedFederation: Sendable {
 
     /// The target files that the metadata names and that mean something here.
     package static func targets(of metadata: TUFTrusted) -> [Target] {
-        guard let targets = metadata.targets["targets"] else { return [] }
+        guard let targets = metadata.current("targets") else { return [] }
         var found: [Target] = []
         for (path, target) in targets.targets.sorted(by: { $0.key < $1.key }) {
             let maximum: Int? =
@@ -49,7 +49,7 @@ package struct SignedFederation: Sendable {
             if let maximum { found.append(Target(path: path, facts: target, maximum: maximum)) }
         }
         for delegation in targets.delegations {
-            guard let node = node(of: delegation), let own = metadata.targets[delegation.name],
+            guard let node = node(of: delegation), let own = metadata.current(delegation.name),
                 let facts = own.targets[PublishedKeys.path(of: node)]
             else { continue }
             found.append(
@@ -84,7 +84,7 @@ package struct SignedFederation: Sendable {
     package init(
         _ metadata: TUFTrusted, files: [String: [UInt8]], faults: [String: TUFFault] = [:], known: SignedFederation?
     ) throws(FederationError) {
-        guard let targets = metadata.targets["targets"], let bytes = files[SignedFederation.topologyPath] else {
+        guard let targets = metadata.current("targets"), let bytes = files[SignedFederation.topologyPath] else {
             throw TUFFault(.targetUnknown, SignedFederation.topologyPath, "targets names no topology").error
         }
         self.metadata = metadata
@@ -119,7 +119,7 @@ package struct SignedFederation: Sendable {
     private static func denied(
         _ metadata: TUFTrusted, _ targets: TUFTargets, _ faults: [String: TUFFault], _ known: SignedFederation?
     ) throws(FederationError) -> [Denial] {
-        guard targets.delegation(Denial.role) != nil, let deny = metadata.targets[Denial.role] else {
+        guard targets.delegation(Denial.role) != nil, let deny = metadata.current(Denial.role) else {
             throw (faults[Denial.role] ?? TUFFault(.missing, Denial.role, "who is denied is not known")).error
         }
         if let fault = faults[Denial.role] { throw fault.error }
@@ -158,7 +158,7 @@ package struct SignedFederation: Sendable {
             let role = PublishedKeys.role(of: node.id)
             let delegation = targets.delegation(role)
             if let identity = delegation?.role.keys.values.first,
-                metadata.targets[role] != nil || refused[node.id] != nil
+                metadata.current(role) != nil || refused[node.id] != nil
             {
                 guard refused[node.id] == nil else { continue }
                 do throws(TUFFault) {

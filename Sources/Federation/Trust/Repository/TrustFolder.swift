@@ -21,6 +21,14 @@ package struct TrustFolder: Sendable {
         }
     }
 
+    var freshnessFile: String { path + "/freshness.json" }
+
+    /// Time that dates are held against: never before what was verified here.
+    private func time(_ wall: Timestamp) throws(FederationError) -> Timestamp {
+        guard Files.exists(freshnessFile) else { return wall }
+        return try TrustFile.read(Freshness.self, freshnessFile).time(wall)
+    }
+
     package var isThere: Bool { Files.exists(path + "/" + TrustFolder.timestamp) }
 
     /// Reads and verifies all of it. Dates are not looked at: what was good once stays in force until something newer is.
@@ -240,7 +248,7 @@ package struct TrustFolder: Sendable {
                 }
             } catch { throw error.error }
         }
-        var walk = TrustWalk(baseline, known: loaded?.inForce, now: now)
+        var walk = TrustWalk(baseline, known: loaded?.inForce, now: try time(now))
         while let file = walk.wanted.first { try walk.arrived(file.path, tree.serve(file.path, maximum: file.maximum)) }
         guard let next = try walk.result() else { throw damaged("the walk has not ended") }
         // Of what was refused nothing stays.

@@ -8,6 +8,10 @@ package struct TrustWalk: Sendable {
     private var files: [String: [UInt8]] = [:]
     private var faults: [NodeID: TUFFault] = [:]
     private var isPastMetadata = false
+    private let now: Timestamp
+
+    /// What is signed to be of so far ahead is false time, here or there (threat model, threat 35).
+    private static let farthestAhead: Int64 = 48 * 3_600_000
 
     /// - Parameters:
     ///   - baseline: the newest root with what it vouches for of the rest.
@@ -18,6 +22,7 @@ package struct TrustWalk: Sendable {
             baseline, now: now, takesDelegated: true,
             lateness: { $0 == Denial.role ? 1 << 50 : PublishedKeys.graceDays * 86_400_000 })
         self.known = known
+        self.now = now
     }
 
     /// Asked for and not there yet.
@@ -34,6 +39,7 @@ package struct TrustWalk: Sendable {
     package mutating func arrived(_ path: String, _ bytes: [UInt8]?) throws(FederationError) {
         if isPastMetadata { return try targetArrived(path, bytes) }
         do throws(TUFFault) { try walk.arrived(path, bytes) } catch { throw error.error }
+        if let timestamp = walk.trusted.timestamp { try require(timestamp) }
         guard walk.isDone else { return }
         // What must be there is looked at before anything large is fetched.
         if let fault = walk.faults[Denial.role] { throw fault.error }
@@ -44,6 +50,23 @@ package struct TrustWalk: Sendable {
             } else {
                 targets[target.file.path] = target
             }
+        }
+    }
+
+    /// The newest that is known, be it just verified.
+    private func require(_ timestamp: TUFTimestamp) throws(FederationError) {
+        guard let signed = timestamp.signedAt else { return }
+        guard signed.milliseconds <= now.milliseconds + TrustWalk.farthestAhead else {
+            throw FederationError(
+                "metadata-from-the-future", "it was signed at \(Instant.text(signed)), here it is \(Instant.text(now))",
+                remedy: "look at this machine's clock; if it is right, at the centre's")
+        }
+        let expires = timestamp.common.expires
+        guard expires.milliseconds <= signed.milliseconds + Freshness.hardMilliseconds else {
+            throw FederationError(
+                "timestamp-too-long",
+                "the timestamp of \(Instant.text(signed)) is good until \(Instant.text(expires)), no longer than 14 days is",
+                remedy: "have it signed anew by the centre's own software")
         }
     }
 

@@ -91,9 +91,14 @@ package struct TUFTrusted: Sendable {
     }
 
     /// Whether a role's metadata is the version that the snapshot names.
-    package func has(_ role: String) -> Bool {
-        guard let meta = snapshot?.meta[role], let known = targets[role] else { return false }
-        return known.common.version == meta.version && meta.facts.difference(of: known.bytes) == nil
+    package func has(_ role: String) -> Bool { current(role) != nil }
+
+    /// A role's metadata, if it is the version that the snapshot names: what is older counts for nothing.
+    package func current(_ role: String) -> TUFTargets? {
+        guard let meta = snapshot?.meta[role], let known = targets[role], known.common.version == meta.version,
+            meta.facts.difference(of: known.bytes) == nil
+        else { return nil }
+        return known
     }
 
     /// The metadata of `targets`, or of a role to which a parent delegates.
