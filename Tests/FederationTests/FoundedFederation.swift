@@ -88,6 +88,16 @@ final class FoundedFederation {
         return published.state
     }
 
+    /// A newer timestamp, as the centre signs one every ten minutes.
+    func renew() throws {
+        let current = try current()
+        let online = try centre.makeOnlineKeys()
+        try centre.trust.commit(
+            try Publication.renewed(
+                current.baseline, current.inForce, snapshot: online.snapshot, timestamp: online.timestamp, now: now
+            ).state)
+    }
+
     @discardableResult
     func signAndPublish(_ proposal: Proposal) throws -> SignedFederation {
         var proposal = proposal

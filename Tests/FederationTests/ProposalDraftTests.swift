@@ -142,10 +142,13 @@ struct ProposalDraftTests {
         // An answer of 0.1.0 carries no signed keys.
         var old = try federation.enrol("subject-77", "oszn", replacing: true)
         old.published = nil
-        state = try federation.signAndPublish(federation.propose { $0.answers = [old] })
-        #expect(state.pins.nodes.contains(old.record))
+        try federation.signAndPublish(federation.propose { $0.answers = [old] })
         var unsigned = try federation.enrol("subject-78", "oszn", replacing: true)
         unsigned.published = nil
+        try federation.signAndPublish(federation.propose { $0.answers = [unsigned] })
+        federation.now = federation.now.advanced(byMilliseconds: 96 * 3_600_000)
+        state = try federation.signAndPublish(federation.propose { $0.answers = [old] })
+        #expect(state.pins.nodes.contains(old.record))
         #expect(code { _ = try federation.propose { $0.answers = [unsigned] } } == "keys-not-newer")
 
         let retired = FoundedFederation.topology(3, [("subject-77", "retired"), ("subject-78", "live")])
@@ -168,11 +171,14 @@ struct ProposalDraftTests {
         let answer = try rogue.issue(request, now: Clocks.wall())
         #expect(code { _ = try federation.propose { $0.answers = [answer] } } == "anchor-conflict")
         let certificate = try Files.read(path + "/ca-new/ca.crt", maximum: 1 << 16)
-        let state = try federation.signAndPublish(
-            federation.propose {
-                $0.authorities = [("oszn", certificate)]
-                $0.answers = [answer]
-            })
+        func change(_ draft: inout ProposalDraft) {
+            draft.authorities = [("oszn", certificate)]
+            draft.answers = [answer]
+        }
+        // Its node has another identity key, too: notice is given first.
+        try federation.signAndPublish(federation.propose(change))
+        federation.now = federation.now.advanced(byMilliseconds: 96 * 3_600_000)
+        let state = try federation.signAndPublish(federation.propose(change))
         #expect(state.files["segments/oszn/authority.pem"] == certificate && state.pins.nodes.contains(answer.record))
     }
 

@@ -174,6 +174,8 @@ struct ProposalTests {
         let denial = try federation.propose { $0.denied = [try #require(NodeID("subject-77"))] }
         #expect(try ProposalContent(denial).sentences().contains { $0.hasPrefix("  OUT: subject-77, until") })
         let again = try federation.enrol("subject-78", "oszn", replacing: true)
+        try federation.signAndPublish(try federation.propose { $0.answers = [again] })
+        federation.now = federation.now.advanced(byMilliseconds: 96 * 3_600_000)
         let replacing = try federation.propose { $0.answers = [again] }
         #expect(
             try ProposalContent(replacing).sentences().contains {

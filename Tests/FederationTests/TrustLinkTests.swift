@@ -160,34 +160,50 @@ struct TrustLinkTests {
         #expect(throws: FederationError.self) { try Proposal.keys(old, of: node, after: before, now: Clocks.wall()) }
     }
 
-    @Test(
-        "A node whose identity key was replaced in the signed topology says so, and nobody takes it for the one it was")
+    @Test("A node of which another identity key is announced says so at once, and goes on until it is replaced")
     func replaced() throws {
         let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
         defer { federation.stopAll() }
         let centre = try federation.start("centre")
-        try federation.start("subject-77")
+        let subject = try federation.start("subject-77")
         #expect(up(federation, "subject-77"))
-        let state = centre.trust.state
         let node = try #require(NodeID("subject-77"))
-        var draft = try TargetsDraft(after: try #require(state.metadata.targets["targets"]))
-        try draft.delegate(to: node, identityKey: String(repeating: "ab", count: 32))
-        let ceremony = try TestTrust.ceremony()
-        var proposal = Proposal(
-            federation: "ekc.test", reason: "a swap", created: Clocks.wall(),
-            base: ["root": state.metadata.root.text, "targets": try #require(state.metadata.targets["targets"]?.text)],
-            roles: ["targets": try .unsigned(draft.document(reason: "a swap", now: Clocks.wall()), "targets")],
-            files: [:])
-        try ceremony.sign(&proposal)
-        let after = try centre.trust.publish(proposal) { _ in }
-        #expect(after.faults[node]?.code == .threshold && after.pins.nodes.map(\.node) == ["centre"])
+        let other = String(repeating: "ab", count: 32)
+        func proposal(_ change: (inout TargetsDraft) throws -> Void, at now: Timestamp) throws -> Proposal {
+            let state = centre.trust.state
+            let targets = try #require(state.metadata.targets["targets"])
+            var draft = try TargetsDraft(after: targets)
+            try change(&draft)
+            var proposal = Proposal(
+                federation: "ekc.test", reason: "a swap", created: now,
+                base: ["root": state.metadata.root.text, "targets": targets.text],
+                roles: ["targets": try .unsigned(draft.document(reason: "a swap", now: now), "targets")], files: [:])
+            try TestTrust.ceremony().sign(&proposal)
+            return proposal
+        }
+        let swap = try proposal({ try $0.delegate(to: node, identityKey: other) }, at: Clocks.wall())
+        let refusal = #expect(throws: FederationError.self) { try centre.trust.publish(swap) { _ in } }
+        #expect(refusal?.code == "identity-unannounced")
+        let notice = try proposal({ _ = $0.identities.admit(node, other, now: Clocks.wall()) }, at: Clocks.wall())
+        _ = try centre.trust.publish(notice) { _ in }
         #expect(
-            federation.log.wait(milliseconds: 10_000, for: "centre: not-pinned subject-77"), "\(federation.log.all)")
-        federation.stop("subject-77")
-        _ = try federation.place("subject-77").trust.install(
-            from: federation.place("centre").trust, anchor: nil, now: Clocks.wall())
-        try federation.start("subject-77")
+            federation.log.wait(milliseconds: 10_000, for: "subject-77: identity-announced"), "\(federation.log.all)")
+        #expect(federation.log.all.count { $0.contains("link-up") } == 2, "its link goes on")
+        // Four days later.
+        let later = Clocks.wall().advanced(byMilliseconds: 97 * 3_600_000)
+        let state = centre.trust.state
+        let online = federation.place("centre")
+        let next = try Publication.following(
+            state.metadata, state, try proposal({ try $0.delegate(to: node, identityKey: other) }, at: later),
+            snapshot: try SigningKey.read(online.snapshotKey), timestamp: try SigningKey.read(online.timestampKey),
+            now: later
+        ).state
+        #expect(next.faults[node]?.code == .threshold && next.pins.nodes.map(\.node) == ["centre"])
+        subject.putInForce(next)
+        centre.putInForce(next)
         #expect(
             federation.log.wait(milliseconds: 10_000, for: "subject-77: identity-replaced"), "\(federation.log.all)")
+        #expect(
+            federation.log.wait(milliseconds: 10_000, for: "centre: not-pinned subject-77"), "\(federation.log.all)")
     }
 }

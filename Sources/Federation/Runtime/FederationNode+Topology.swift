@@ -39,13 +39,19 @@ extension FederationNode {
 
     /// Every node looks at its own entry in each version: whoever signs for it now has its place.
     func ownKeyAlarm(_ state: SignedFederation) -> LinkLoop.Event? {
-        let delegation = state.metadata.targets["targets"]?.delegation(PublishedKeys.role(of: id))
-        guard let delegation, let own = folder.identityKeyText,
-            !delegation.role.keys.values.contains(where: { $0.publicText == own })
-        else { return nil }
+        guard let own = folder.identityKeyText else { return nil }
+        if let key = state.identities.key(of: id), key != own {
+            return LinkLoop.Event(
+                code: "identity-replaced", peer: nil,
+                detail:
+                    "the signed topology names another identity key for \(id): ask the security administrator at once")
+        }
+        guard let notice = state.identities.announced[id], notice.key != own else { return nil }
         return LinkLoop.Event(
-            code: "identity-replaced", peer: nil,
-            detail: "the signed topology names another identity key for \(id): ask the security administrator at once")
+            code: "identity-announced", peer: nil,
+            detail:
+                "from \(Instant.text(notice.from)) on \(id) may get another identity key: unless this node is being set "
+                + "up anew elsewhere, ask the security administrator at once")
     }
 
     /// Keeps its rights among those of the last topologies, and has it know those.

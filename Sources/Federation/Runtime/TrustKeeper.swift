@@ -352,6 +352,6 @@ package final class TrustKeeper: Sendable {
 extension SignedFederation {
     /// Only the online roles are newer.
     func saysTheSame(as other: SignedFederation) -> Bool {
-        files == other.files && denied == other.denied && pins == other.pins
+        files == other.files && denied == other.denied && pins == other.pins && identities == other.identities
     }
 }

@@ -11,6 +11,9 @@ enum ProposalCommands {
         .init(
             name: "authority", value: "SEGMENT=PEM", help: "the authority of a segment, its ca.crt", isRepeated: true),
         .init(name: "dismiss", value: "NODE", help: "its identity key counts no longer", isRepeated: true),
+        .init(
+            name: "withdraw", value: "NODE", help: "take back the notice of another identity key of it",
+            isRepeated: true),
         .init(name: "deny", value: "NODE", help: "take it out: one signature, and alone", isRepeated: true),
         .init(name: "lift", value: "ID", help: "take back an entry of deny", isRepeated: true),
         .init(name: "root", value: "K:PUB,PUB,…", help: "who signs root from then on"),
@@ -53,6 +56,7 @@ enum ProposalCommands {
             return (parts[0], try Files.read(parts[1], maximum: 64 << 10))
         }
         draft.dismissed = try nodes(command, "dismiss")
+        draft.withdrawn = try nodes(command, "withdraw")
         draft.denied = try nodes(command, "deny")
         draft.lifted = command.lists["lift"] ?? []
         for role in ["root", "targets"] { draft.signers[role] = try SignersOption.role(command, role) }

@@ -49,6 +49,7 @@ enum TopologyStatus {
         var freshness: String
         var roles: [Role]
         var denied: [Out]
+        var announced: [Notice]
         /// Nodes whose own keys are not good, and why.
         var faults: [String: String]
         var published: [Earlier]
@@ -67,6 +68,13 @@ enum TopologyStatus {
         var node: String
         var at: String
         var reason: String
+    }
+
+    /// Of another identity key.
+    private struct Notice: Encodable {
+        var node: String
+        var key: String
+        var from: String
     }
 
     private struct Earlier: Encodable {
@@ -108,6 +116,9 @@ enum TopologyStatus {
             denied: state.denied.map {
                 Out(id: $0.id, node: $0.node.text, at: Instant.text($0.at), reason: $0.reason)
             },
+            announced: state.identities.announced.sorted { $0.key < $1.key }.filter {
+                state.identities.key(of: $0.key) != $0.value.key
+            }.map { Notice(node: $0.key.text, key: $0.value.key, from: Instant.text($0.value.from)) },
             faults: Dictionary(
                 state.faults.map { ($0.key.text, $0.value.description) }, uniquingKeysWith: { first, _ in first }),
             published: published)
@@ -143,6 +154,9 @@ enum TopologyStatus {
                 + (role.alarm.map { "; ALARM: \($0)" } ?? "")
         }
         lines += state.denied.map { "denied: \($0.node) since \($0.at) (\($0.id)): \($0.reason)" }
+        lines += state.announced.map {
+            "NOTICE: from \($0.from) on \($0.node) may get another identity key, \($0.key.prefix(16))…"
+        }
         lines += state.faults.sorted { $0.key < $1.key }.map { "keys of \($0.key) are not good: \($0.value)" }
         lines += state.published.map { earlier in
             "published: targets \(earlier.targets)" + (earlier.topology.map { ", topology \($0)" } ?? "")

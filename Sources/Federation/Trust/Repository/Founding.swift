@@ -47,7 +47,7 @@ package struct Founding: Sendable {
             }
             // Conflicts of authorities and identities are found as they were without signatures.
             try carried.add(answer)
-            try draft.admit(answer)
+            try draft.admit(answer, now: now)
             guard let published = answer.published else { continue }
             carried.nodes.removeAll { $0.node == node.text }
             nodes[node] = (Array(published.metadata.utf8), Array(published.keys.utf8))

@@ -47,7 +47,7 @@ package struct OpenCeremony: Sendable {
         targets.set(SignedFederation.topologyPath, topology)
         var nodes: [NodeID: (metadata: [UInt8], keys: [UInt8])] = [:]
         for answer in answers {
-            try targets.admit(answer)
+            try targets.admit(answer, now: now)
             if let own = answer.published, let node = NodeID(answer.record.node) {
                 nodes[node] = (Array(own.metadata.utf8), Array(own.keys.utf8))
             }

@@ -66,6 +66,17 @@ extension ProposalContent {
             let node = entries.first { $0.id == id }.map { " of \($0.node)" } ?? ""
             said.append("  lifted: the denial \(id)\(node): others talk to it again")
         }
+        let notices = try identities(targetsBefore).announced
+        for (node, notice) in try identities(targets).announced.sorted(by: { $0.key < $1.key })
+        where notices[node] != notice {
+            said.append(
+                "  NOTICE: from \(Instant.text(notice.from)) on \(node) may get another identity key, "
+                    + "\(notice.key.prefix(16))…; ask its engineer")
+        }
+        let left = try identities(targets).announced
+        for node in notices.keys.sorted() where left[node] == nil {
+            said.append("  the notice of another identity key for \(node) is taken back")
+        }
         if said.count == 1 { said.append("  the same, under a later date") }
         return said
     }
@@ -98,7 +109,10 @@ extension ProposalContent {
         let other = nodes(now.keys.filter { name in before[name].map { $0 != now[name] } ?? false })
         if !come.isEmpty { said.append("  nodes that sign for their keys from now on: \(list(come))") }
         if !gone.isEmpty { said.append("  nodes that do no longer: \(list(gone))") }
-        if !other.isEmpty { said.append("  ANOTHER IDENTITY KEY for: \(list(other)); ask each node's engineer") }
+        if !other.isEmpty {
+            said.append(
+                "  ANOTHER IDENTITY KEY for: \(list(other)), of which notice was given; ask each node's engineer")
+        }
         return said
     }
 

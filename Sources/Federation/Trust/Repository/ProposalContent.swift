@@ -126,6 +126,12 @@ package struct ProposalContent: Sendable {
         } catch { throw error.error }
     }
 
+    package func identities(_ targets: TUFTargets?) throws(FederationError) -> Identities {
+        do throws(TUFFault) {
+            return try targets.map { (targets) throws(TUFFault) in try Identities(targets) } ?? Identities()
+        } catch { throw error.error }
+    }
+
     package func lifted(_ targets: TUFTargets?) throws(FederationError) -> Set<String> {
         do throws(TUFFault) {
             return try targets.map { (targets) throws(TUFFault) in try Denial.lifted(targets) } ?? []

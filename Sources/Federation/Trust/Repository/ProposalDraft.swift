@@ -6,6 +6,8 @@ package struct ProposalDraft: Sendable {
     /// Certificates in PEM, by segment.
     package var authorities: [(segment: String, certificate: [UInt8])] = []
     package var dismissed: [NodeID] = []
+    /// Nodes of which no other identity key is announced any more.
+    package var withdrawn: [NodeID] = []
     /// Ids of entries of `deny` that `targets` takes back.
     package var lifted: [String] = []
     package var denied: [NodeID] = []
@@ -19,6 +21,7 @@ package struct ProposalDraft: Sendable {
 
     private var changesTargets: Bool {
         topology != nil || !answers.isEmpty || !authorities.isEmpty || !dismissed.isEmpty || !lifted.isEmpty
+            || !withdrawn.isEmpty
             || denyKeys != nil || signers["targets"] != nil || renewed.contains("targets")
     }
 
@@ -49,7 +52,7 @@ package struct ProposalDraft: Sendable {
         if changesRoot { roles["root"] = try root(after: current.baseline.root, reason, now) }
         if changesTargets {
             var draft = try TargetsDraft(after: targets)
-            let next = try change(&draft, of: inForce, &roles, &files)
+            let next = try change(&draft, of: inForce, &roles, &files, now)
             try ProposalDraft.requireReachable(next, draft)
             roles["targets"] = try .unsigned(draft.document(reason: reason, now: now), "targets")
             files.merge(draft.files) { _, new in new }
@@ -83,7 +86,7 @@ package struct ProposalDraft: Sendable {
 
     private func change(
         _ draft: inout TargetsDraft, of inForce: SignedFederation, _ roles: inout [String: SignedText],
-        _ files: inout [String: [UInt8]]
+        _ files: inout [String: [UInt8]], _ now: Timestamp
     ) throws(FederationError) -> Topology {
         let next = try topology(after: inForce)
         if let topology { draft.set(SignedFederation.topologyPath, topology) }
@@ -112,7 +115,15 @@ package struct ProposalDraft: Sendable {
             draft.dismiss(node)
             pins?.nodes.removeAll { $0.node == node.text }
         }
-        for answer in answers { try admit(answer, inForce, next, &draft, &pins, &roles, &files) }
+        for node in withdrawn {
+            guard draft.identities.announced[node] != nil else {
+                throw FederationError(
+                    "not-announced", "no other identity key of \(node) is announced",
+                    remedy: "ekc topology status DIR lists the notices")
+            }
+            draft.identities.announce(node, nil)
+        }
+        for answer in answers { try admit(answer, inForce, next, &draft, &pins, &roles, &files, now) }
         try ProposalDraft.keep(pins, &draft, of: inForce)
         for id in lifted {
             guard inForce.denied.contains(where: { $0.id == id }) else {
@@ -151,7 +162,7 @@ package struct ProposalDraft: Sendable {
 
     private func admit(
         _ answer: EnrolmentAnswer, _ inForce: SignedFederation, _ next: Topology, _ draft: inout TargetsDraft,
-        _ pins: inout Pins?, _ roles: inout [String: SignedText], _ files: inout [String: [UInt8]]
+        _ pins: inout Pins?, _ roles: inout [String: SignedText], _ files: inout [String: [UInt8]], _ now: Timestamp
     ) throws(FederationError) {
         guard let node = NodeID(answer.record.node), next.node(node) != nil else {
             throw FederationError(
@@ -171,7 +182,7 @@ package struct ProposalDraft: Sendable {
                 remedy: "find out which is the right one; --authority SEGMENT=PEM changes it for all nodes")
         }
         let before = draft.identity(of: node)?.publicText.lowercased()
-        try draft.admit(answer)
+        guard try draft.admit(answer, now: now) else { return }
         pins?.nodes.removeAll { $0.node == node.text }
         let role = PublishedKeys.role(of: node)
         let version = inForce.metadata.snapshot?.meta[role]?.version ?? 0

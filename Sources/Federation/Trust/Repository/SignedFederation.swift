@@ -15,6 +15,7 @@ package struct SignedFederation: Sendable {
     package let files: [String: [UInt8]]
     package let topology: Topology
     package let pins: Pins
+    package let identities: Identities
     /// Not lifted.
     package let denied: [Denial]
     /// Nodes whose keys are not good, and why: nobody talks to them.
@@ -79,10 +80,12 @@ package struct SignedFederation: Sendable {
     ///   - metadata: verified, every role of the version that the snapshot names.
     ///   - files: target files by path, each already held against its hash.
     ///   - faults: roles whose metadata was refused.
-    ///   - known: what is in force until now.
-    /// - Throws: what makes all of it unusable: `topology-invalid`, `topology-not-newer`, `deny-lifts` …
+    ///   - known: what is in force until now; nil: nothing, or it is what was in force.
+    ///   - now: of the notices of identity keys.
+    /// - Throws: what makes all of it unusable: `topology-invalid`, `topology-not-newer`, `deny-lifts`, `identity-unannounced` …
     package init(
-        _ metadata: TUFTrusted, files: [String: [UInt8]], faults: [String: TUFFault] = [:], known: SignedFederation?
+        _ metadata: TUFTrusted, files: [String: [UInt8]], faults: [String: TUFFault] = [:],
+        known: SignedFederation? = nil, now: Timestamp? = nil
     ) throws(FederationError) {
         guard let targets = metadata.current("targets"), let bytes = files[SignedFederation.topologyPath] else {
             throw TUFFault(.targetUnknown, SignedFederation.topologyPath, "targets names no topology").error
@@ -102,6 +105,11 @@ package struct SignedFederation: Sendable {
                     "wrong-federation", "it is of \(topology.federation), this is \(known.topology.federation)",
                     remedy: "publish the topology of this federation")
             }
+        }
+        do throws(TUFFault) { identities = try Identities(targets) } catch { throw error.error }
+        if let known, let now {
+            try identities.requireNoticed(
+                since: known.identities, seen: known.metadata.timestamp?.signedAt, now: now)
         }
         var refused: [NodeID: TUFFault] = [:]
         for delegation in targets.delegations {

@@ -9,6 +9,7 @@ package struct TargetsDraft: Sendable {
     private var targets: [String: TUFFileFacts]
     package private(set) var delegations: [TUFDelegation]
     package var lifted: Set<String>
+    package var identities: Identities
     /// Files that are new, by path.
     package private(set) var files: [String: [UInt8]] = [:]
 
@@ -18,6 +19,7 @@ package struct TargetsDraft: Sendable {
         version = 1
         targets = [:]
         lifted = []
+        identities = Identities()
         delegations = [TargetsDraft.deny(deny)]
     }
 
@@ -25,7 +27,10 @@ package struct TargetsDraft: Sendable {
         version = current.common.version + 1
         targets = current.targets
         delegations = current.delegations
-        do throws(TUFFault) { lifted = try Denial.lifted(current) } catch { throw error.error }
+        do throws(TUFFault) {
+            lifted = try Denial.lifted(current)
+            identities = try Identities(current)
+        } catch { throw error.error }
     }
 
     private static func deny(_ keys: [TUFKey]) -> TUFDelegation {
@@ -50,11 +55,24 @@ package struct TargetsDraft: Sendable {
 
     /// What an authority has answered a node: its identity key signs for its keys from now on, its segment's authority is
     /// known.
-    package mutating func admit(_ answer: EnrolmentAnswer) throws(FederationError) {
+    /// - Returns: false when the node has another identity key, and a notice of this one has to run out first.
+    @discardableResult
+    package mutating func admit(_ answer: EnrolmentAnswer, now: Timestamp) throws(FederationError) -> Bool {
         try answer.check()
-        guard let node = NodeID(answer.record.node) else { return }
+        guard let node = NodeID(answer.record.node) else { return true }
+        let before = identities
+        if let notice = identities.admit(node, answer.record.identityKey.lowercased(), now: now) {
+            guard identities != before else {
+                throw FederationError(
+                    "notice-runs",
+                    "another identity key of \(node) is announced, and may take its place from \(Instant.text(notice.from)) on",
+                    remedy: "propose it again then")
+            }
+            return false
+        }
         try delegate(to: node, identityKey: answer.record.identityKey)
         set(SignedFederation.authorityPath(answer.record.segment), Array(answer.anchor.utf8))
+        return true
     }
 
     /// - Parameter identityKey: Ed25519, 32 bytes in hex.
@@ -96,6 +114,7 @@ package struct TargetsDraft: Sendable {
 
     package mutating func dismiss(_ node: NodeID) {
         delegations.removeAll { $0.name == PublishedKeys.role(of: node) }
+        identities.dismiss(node)
     }
 
     /// The metadata, for signing.
@@ -104,7 +123,8 @@ package struct TargetsDraft: Sendable {
             version: version, expires: now.advanced(byMilliseconds: TargetsDraft.days * 86_400_000),
             targets: targets.map { ($0.key, $0.value) }, delegations: delegations.sorted { $0.name < $1.name },
             reason: reason,
-            extra: lifted.isEmpty ? [] : [("x-lifted", .list(lifted.sorted().map { .string($0) }))])
+            extra: (lifted.isEmpty ? [] : [("x-lifted", .list(lifted.sorted().map { .string($0) }))])
+                + identities.fields)
     }
 }
 

@@ -130,7 +130,7 @@ package struct TrustFolder: Sendable {
             } catch { if target.node == nil { throw error } }
         }
         do throws(FederationError) {
-            return try SignedFederation(metadata, files: files, faults: faults, known: nil)
+            return try SignedFederation(metadata, files: files, faults: faults)
         } catch { throw TUFFault(.malformed, SignedFederation.topologyPath, "\(error.code): \(error.detail)") }
     }
 

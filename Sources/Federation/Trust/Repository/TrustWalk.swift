@@ -86,6 +86,6 @@ package struct TrustWalk: Sendable {
     /// - Throws: what makes all of it unusable.
     package func result() throws(FederationError) -> SignedFederation? {
         guard isPastMetadata, targets.isEmpty else { return nil }
-        return try SignedFederation(walk.trusted, files: files, faults: walk.faults, known: known)
+        return try SignedFederation(walk.trusted, files: files, faults: walk.faults, known: known, now: now)
     }
 }
