@@ -14,7 +14,7 @@ struct IdentitiesTests {
         _ federation: FoundedFederation, _ change: (inout TargetsDraft) throws -> Void
     ) throws -> SignedFederation {
         let state = try federation.current().inForce
-        let targets = try #require(state.metadata.targets["targets"])
+        let targets = state.targets
         var draft = try TargetsDraft(after: targets)
         try change(&draft)
         return try federation.signAndPublish(
@@ -139,7 +139,7 @@ struct IdentitiesTests {
                 #"[{"node": "subject-78", "key": "\#(key("a"))"}, {"node": "subject-78", "key": "\#(key("b"))"}]"#
             ),
         ] {
-            let targets = try #require(try federation.current().inForce.metadata.targets["targets"])
+            let targets = try federation.current().inForce.targets
             let value = try JSONText.read(Array(text.utf8), lenient: false, maximum: 4096)
             let tree = try TargetsDraft(after: targets).document(reason: "bad", now: federation.now)
             guard case .object(let members) = tree else { throw FederationError("no-object", "", remedy: "") }

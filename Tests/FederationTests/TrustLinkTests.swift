@@ -171,7 +171,7 @@ struct TrustLinkTests {
         let other = String(repeating: "ab", count: 32)
         func proposal(_ change: (inout TargetsDraft) throws -> Void, at now: Timestamp) throws -> Proposal {
             let state = centre.trust.state
-            let targets = try #require(state.metadata.targets["targets"])
+            let targets = state.targets
             var draft = try TargetsDraft(after: targets)
             try change(&draft)
             var proposal = Proposal(

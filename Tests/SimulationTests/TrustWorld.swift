@@ -225,7 +225,7 @@ struct TrustWorld {
                 "snapshot": TUFRole([snapshot.key], threshold: 1), "timestamp": TUFRole([timestamp.key], threshold: 1),
             ], reason: "rotation")
         var base = ["root": current.metadata.root.text]
-        base["targets"] = current.metadata.targets["targets"]?.text
+        base["targets"] = current.targets.text
         var proposal = Proposal(
             federation: "ekc.test", reason: "rotation", created: wall, base: base,
             roles: ["root": try .unsigned(document, "root")], files: [:])

@@ -22,7 +22,7 @@ extension FederationNode {
     /// The version under which the keys are to be signed anew; nil: they are good, or nobody would believe this node.
     private func version(in state: SignedFederation, _ now: Timestamp) -> UInt64? {
         let role = PublishedKeys.role(of: id)
-        guard state.metadata.targets["targets"]?.delegation(role) != nil else { return nil }
+        guard state.targets.delegation(role) != nil else { return nil }
         let next = (state.metadata.snapshot?.meta[role]?.version ?? 0) + 1
         guard let own = state.metadata.targets[role], state.faults[id] == nil else { return next }
         let isFresh = own.common.expires.milliseconds - now.milliseconds > FederationNode.renewalMilliseconds

@@ -268,17 +268,27 @@ package final class TrustKeeper: Sendable {
     private func publishHere(
         _ proposal: Proposal, _ objection: (SignedFederation) throws -> Void
     ) throws -> SignedFederation {
+        let published = try following(proposal)
+        try objection(published.state)
+        step { exchange, _, _ in exchange.published(published) }
+        return published.state
+    }
+
+    /// What comes after the state in force, signed by the online roles and verified.
+    /// - Parameter proposal: nil: the same under a newer timestamp.
+    private func following(_ proposal: Proposal?) throws(FederationError) -> Publication.Published {
         guard let online else {
             throw FederationError(
                 "not-the-centre", "this node has no keys of the online roles", remedy: "publish at the centre's node")
         }
         let (baseline, state) = own.changeQuietly { ($0.exchange.baseline, $0.exchange.state) }
-        let published = try Publication.following(
-            baseline, state, proposal, snapshot: try online.snapshot(), timestamp: try online.timestamp(),
-            now: freshness.time(Clocks.wall()))
-        try objection(published.state)
-        step { exchange, _, _ in exchange.published(published) }
-        return published.state
+        let (snapshot, timestamp) = (try online.snapshot(), try online.timestamp())
+        let now = freshness.time(Clocks.wall())
+        guard let proposal else {
+            return try Publication.renewed(baseline, state, snapshot: snapshot, timestamp: timestamp, now: now)
+        }
+        return try Publication.following(
+            baseline, state, proposal, snapshot: snapshot, timestamp: timestamp, now: now)
     }
 
     /// Looks at the node's own keys now: not only once an hour.
@@ -316,16 +326,12 @@ package final class TrustKeeper: Sendable {
 
     /// Nobody else signs for it: role `node-<id>` is the node's own.
     private func publishKeys(_ keys: SignedKeys, of node: NodeID) throws(FederationError) {
-        guard let online else { return }
         let monotonic = Clocks.monotonicMicroseconds() / 1000
         // Each publication goes to every node: one that signs all the time does not move them all.
         guard own.changeQuietly({ $0.offersAgain[node] ?? 0 }) <= monotonic else { return }
         own.changeQuietly { $0.offersAgain[node] = monotonic + TrustKeeper.offerPauseMilliseconds }
-        let (baseline, state) = own.changeQuietly { ($0.exchange.baseline, $0.exchange.state) }
         let proposal = try Proposal.keys(keys, of: node, after: state, now: Clocks.wall())
-        let published = try Publication.following(
-            baseline, state, proposal, snapshot: try online.snapshot(), timestamp: try online.timestamp(),
-            now: freshness.time(Clocks.wall()))
+        let published = try following(proposal)
         if let fault = published.state.faults[node] { throw fault.error }
         own.changeQuietly { $0.offersAgain[node] = monotonic + TrustKeeper.offersMilliseconds }
         step { exchange, _, _ in exchange.published(published) }
@@ -335,15 +341,12 @@ package final class TrustKeeper: Sendable {
     }
 
     private func renewIfDue(_ monotonic: Int64) {
-        guard let online, freshness.age >= Publication.renewalSeconds * 1000,
+        guard freshness.age >= Publication.renewalSeconds * 1000,
             own.changeQuietly({ $0.renewAgain }) <= monotonic
         else { return }
         own.changeQuietly { $0.renewAgain = monotonic + TrustKeeper.retryMilliseconds }
-        let (baseline, state) = own.changeQuietly { ($0.exchange.baseline, $0.exchange.state) }
         do throws(FederationError) {
-            let published = try Publication.renewed(
-                baseline, state, snapshot: try online.snapshot(), timestamp: try online.timestamp(),
-                now: freshness.time(Clocks.wall()))
+            let published = try following(nil)
             step { exchange, _, _ in exchange.published(published) }
         } catch { log(error) }
     }

@@ -162,7 +162,7 @@ enum FoundingCommands {
         guard let fingerprint = try tree.fingerprint() else { return 1 }
         let founded = Founded(
             tree: tree.path, fingerprint: fingerprint.description, topology: state.topology.version,
-            targets: state.metadata.targets["targets"]?.common.version ?? 0)
+            targets: state.targets.common.version)
         Output.print(
             command, founded,
             """

@@ -163,14 +163,14 @@ enum ProposalCommands {
 
     /// The file builds on what the holder knows to be in force.
     private static func requireBase(of content: ProposalContent, _ current: TrustFolder.Loaded) throws {
-        let targets = current.inForce.metadata.targets["targets"]
+        let targets = current.inForce.targets
         guard content.rootBefore?.text.canonical == current.baseline.root.text.canonical,
-            content.targetsBefore?.text.canonical == targets?.text.canonical
+            content.targetsBefore?.text.canonical == targets.text.canonical
         else {
             throw FederationError(
                 "proposal-stale",
                 "it builds on another root or targets than root \(current.baseline.root.common.version) and targets "
-                    + "\(targets?.common.version ?? 0) of the folder that is trusted",
+                    + "\(targets.common.version) of the folder that is trusted",
                 remedy: "bring that folder up to date: ekc node trust; if it is, do not sign")
         }
     }

@@ -45,7 +45,7 @@ extension AdminAPI {
         let metadata = state.metadata
         let published = Published(
             topology: state.topology.version, root: metadata.root.common.version,
-            targets: metadata.targets["targets"]?.common.version ?? 0,
+            targets: state.targets.common.version,
             timestamp: metadata.timestamp?.common.version ?? 0)
         let actor = actor(request)
         do {

@@ -34,7 +34,7 @@ struct AdminAPI {
 
             init(_ state: SignedFederation, _ freshness: Freshness) {
                 root = state.metadata.root.common.version
-                targets = state.metadata.targets["targets"]?.common.version ?? 0
+                targets = state.targets.common.version
                 timestamp = state.metadata.timestamp?.common.version ?? 0
                 ageSeconds = freshness.age / 1000
                 denied = state.denied.map(\.node.text)

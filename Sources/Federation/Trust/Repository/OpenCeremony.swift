@@ -87,10 +87,7 @@ package struct OpenCeremony: Sendable {
     package func proposal(
         _ topology: [UInt8], after state: SignedFederation, reason: String, now: Timestamp
     ) throws(FederationError) -> Proposal {
-        guard let current = state.metadata.targets["targets"] else {
-            throw FederationError("trust-damaged", "there are no targets", remedy: "install the metadata again")
-        }
-        var targets = try TargetsDraft(after: current)
+        var targets = try TargetsDraft(after: state.targets)
         targets.set(SignedFederation.topologyPath, topology)
         return try signed(
             ["targets": try .unsigned(targets.document(reason: reason, now: now), "targets")], targets.files, state,
@@ -101,7 +98,7 @@ package struct OpenCeremony: Sendable {
     package func denial(
         of node: NodeID, after state: SignedFederation, reason: String, now: Timestamp
     ) throws(FederationError) -> Proposal {
-        let version = (state.metadata.targets[Denial.role]?.common.version ?? 0) + 1
+        let version = state.deny.common.version + 1
         let entry = Denial(id: "\(version)-\(node)", node: node, reason: reason, at: now)
         let document = Denial.document(
             version: version, expires: now.advanced(byMilliseconds: TargetsDraft.days * 86_400_000),
@@ -113,10 +110,7 @@ package struct OpenCeremony: Sendable {
     package func lift(
         _ ids: [String], after state: SignedFederation, reason: String, now: Timestamp
     ) throws(FederationError) -> Proposal {
-        guard let current = state.metadata.targets["targets"] else {
-            throw FederationError("trust-damaged", "there are no targets", remedy: "install the metadata again")
-        }
-        var targets = try TargetsDraft(after: current)
+        var targets = try TargetsDraft(after: state.targets)
         targets.lifted.formUnion(ids)
         return try signed(
             ["targets": try .unsigned(targets.document(reason: reason, now: now), "targets")], [:], state, reason, now)
@@ -126,8 +120,7 @@ package struct OpenCeremony: Sendable {
         _ roles: [String: SignedText], _ files: [String: [UInt8]], _ state: SignedFederation, _ reason: String,
         _ now: Timestamp
     ) throws(FederationError) -> Proposal {
-        var base = ["root": state.metadata.root.text]
-        for role in ["targets", Denial.role] { base[role] = state.metadata.targets[role]?.text }
+        let base = ["root": state.metadata.root.text, "targets": state.targets.text, Denial.role: state.deny.text]
         var proposal = Proposal(
             federation: state.topology.federation, reason: reason, created: now, base: base, roles: roles, files: files)
         try sign(&proposal)

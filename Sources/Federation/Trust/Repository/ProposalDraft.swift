@@ -35,9 +35,7 @@ package struct ProposalDraft: Sendable {
         after current: TrustFolder.Loaded, reason: String, now: Timestamp
     ) throws(FederationError) -> Proposal {
         let inForce = current.inForce
-        guard let targets = inForce.metadata.targets["targets"], let deny = inForce.metadata.targets[Denial.role] else {
-            throw FederationError("trust-damaged", "it has no targets", remedy: "fetch it from a neighbour")
-        }
+        let (targets, deny) = (inForce.targets, inForce.deny)
         guard changesTargets || changesRoot || !denied.isEmpty || renewed.contains(Denial.role) else {
             throw FederationError(
                 "nothing-to-publish", "it changes nothing", remedy: "say what is to change; --help lists it")

@@ -11,6 +11,8 @@ package struct SignedFederation: Sendable {
 
     /// Every role's metadata.
     package let metadata: TUFTrusted
+    package let targets: TUFTargets
+    package let deny: TUFTargets
     /// Target files by their paths.
     package let files: [String: [UInt8]]
     package let topology: Topology
@@ -90,7 +92,12 @@ package struct SignedFederation: Sendable {
         guard let targets = metadata.current("targets"), let bytes = files[SignedFederation.topologyPath] else {
             throw TUFFault(.targetUnknown, SignedFederation.topologyPath, "targets names no topology").error
         }
+        guard targets.delegation(Denial.role) != nil, let deny = metadata.current(Denial.role) else {
+            throw (faults[Denial.role] ?? TUFFault(.missing, Denial.role, "who is denied is not known")).error
+        }
         self.metadata = metadata
+        self.targets = targets
+        self.deny = deny
         self.files = files
         topology = try FederationNode.topology(bytes, from: SignedFederation.topologyPath)
         if let known, known.files[SignedFederation.topologyPath] != bytes {
@@ -119,17 +126,14 @@ package struct SignedFederation: Sendable {
         }
         // Without its centre nobody would hear of a lift any more: one key cannot do that.
         let centre = topology.centre
-        denied = try SignedFederation.denied(metadata, targets, faults, known).filter { $0.node != centre }
+        denied = try SignedFederation.denied(deny, targets, faults, known).filter { $0.node != centre }
         pins = try SignedFederation.pins(metadata, targets, files, topology, &refused)
         self.faults = refused
     }
 
     private static func denied(
-        _ metadata: TUFTrusted, _ targets: TUFTargets, _ faults: [String: TUFFault], _ known: SignedFederation?
+        _ deny: TUFTargets, _ targets: TUFTargets, _ faults: [String: TUFFault], _ known: SignedFederation?
     ) throws(FederationError) -> [Denial] {
-        guard targets.delegation(Denial.role) != nil, let deny = metadata.current(Denial.role) else {
-            throw (faults[Denial.role] ?? TUFFault(.missing, Denial.role, "who is denied is not known")).error
-        }
         if let fault = faults[Denial.role] { throw fault.error }
         do throws(TUFFault) {
             let entries = try Denial.read(deny)

@@ -151,7 +151,7 @@ extension Proposal {
                 throw TUFFault(.rollback, role, "version \(version), version \(known) is known")
             }
             var base = ["root": state.metadata.root.text]
-            base["targets"] = state.metadata.targets["targets"]?.text
+            base["targets"] = state.targets.text
             return Proposal(
                 federation: state.topology.federation, reason: "keys of \(node)", created: now, base: base,
                 roles: [role: text], files: [PublishedKeys.path(of: node): Array(keys.keys.utf8)])
