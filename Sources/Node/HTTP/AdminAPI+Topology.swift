@@ -22,23 +22,9 @@ extension AdminAPI {
         let proposal = try Proposal(Array(text.utf8), from: "the proposal")
         let current = node.topology
         let state = try node.trust.publish(proposal) { next in
-            let topology = node.settings.seen(next.topology)
-            try node.requireNoMail(under: topology)
-            if let finding = TopologyDiff(from: current, to: topology).findings.first(where: {
-                $0.code == "home-not-live" && $0.isLoss
-            }) {
-                throw FederationError(
-                    "home-taken-away", finding.text,
-                    remedy: "make the node live first, or let the home move later: ekc topology diff says all of it")
-            }
-            let stranded = try node.store.read { transaction throws(StoreError) in
-                try Stranded.appeals(at: node.id, of: current, under: topology, in: transaction)
-            }
-            guard !stranded.isEmpty else { return }
-            let list = stranded.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
-            throw FederationError(
-                "tenancy-has-appeals", "open appeals would be left with nobody: \(list)",
-                remedy: "let them be answered or returned first, and route new ones elsewhere by a dated home")
+            let diff = TopologyDiff(
+                from: current, to: node.settings.seen(next.topology), today: TopologyDiffCommand.today)
+            if let objection = try TopologyObjections(diff, at: node).errors.first { throw objection }
         }
         let metadata = state.metadata
         let published = Published(
