@@ -295,6 +295,21 @@ struct TopologyDiffTests {
         #expect(Set(findings.filter(\.isLoss).map(\.code)) == entry.losses, "\(findings)")
     }
 
+    @Test("A node that is a home only later is one too")
+    func later() throws {
+        let pensions = Self.pensions
+        let live = try Self.file("topology/demo.json").replacing(
+            pensions,
+            with: pensions.dropLast() + #", "to": "2026-12-01"}, "#
+                + pensions.replacing("PFR/77", with: "PFR/54").replacing("2022-01-01", with: "2026-12-01"))
+        let next = Self.next(live).replacing(
+            #""name": "Новосибирская область", "state": "live""#, with: #""state": "suspended""#)
+        let said = try Self.said(live, next).filter {
+            $0.contains("the second line of MSE 54, OSZN 54, PFR 50 and 54:")
+        }
+        #expect(said.count == 1)
+    }
+
     @Test("A whole country goes over another node: a sentence for each way, not for each pair")
     func country() throws {
         let live = try Self.wholeCountry()

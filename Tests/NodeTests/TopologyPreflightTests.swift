@@ -44,14 +44,18 @@ struct TopologyPreflightTests {
             """
     }
 
-    private static func diff(_ edits: [(String, String)]) throws -> TopologyDiff {
-        var next = text(2)
-        for (from, to) in edits {
-            #expect(next.contains(from), "\(from)")
-            next = next.replacing(from, with: to)
+    /// - Parameter live: is in the live one, and stays.
+    private static func diff(_ edits: [(String, String)], live: [(String, String)] = []) throws -> TopologyDiff {
+        func edited(_ text: String, _ edits: [(String, String)]) throws -> Topology {
+            var text = text
+            for (from, to) in edits {
+                #expect(text.contains(from), "\(from)")
+                text = text.replacing(from, with: to)
+            }
+            return try Topology.read(Array(text.utf8))
         }
         return TopologyDiff(
-            from: try Topology.read(Array(text(1).utf8)), to: try Topology.read(Array(next.utf8)), today: "2026-11-25")
+            from: try edited(text(1), live), to: try edited(text(2), live + edits), today: "2026-11-25")
     }
 
     private static func home(_ subject: String, _ tenancy: String) -> String {
@@ -142,6 +146,32 @@ struct TopologyPreflightTests {
         #expect(
             Self.said(diff, own, code: "home-appeals")
                 == [says.replacing("as centre knows", with: "as subject-77 knows")])
+    }
+
+    @Test("Special questions go their own way, and are counted there")
+    func special() throws {
+        let entry = #"{"organisation": "OSZN", "subjects": ["50"], "tenancy": "OSZN/77"}"#
+        let underWay = Self.underWay {
+            $0.open = [Self.open("50", 2), Self.open("50", 4)]
+            $0.open[1].isSpecial = true
+        }
+        let list = [(#""special": []"#, #""special": [\#(entry)]"#)]
+        // The home moves, and what needs special knowledge stays where it is listed.
+        let home = try Self.diff(
+            [(Self.home("50", "OSZN/77") + #", "from""#, Self.home("50", "OSZN/78") + #", "from""#)], live: list)
+        #expect(
+            Self.said(home, underWay, code: "home-appeals")
+                == ["  2 appeals of OSZN 50 are open at OSZN/77, as centre knows: they follow"])
+        // The other way round; into the list, out of it, and without one.
+        let says = ["  4 special appeals of OSZN 50 are open at OSZN/77, as centre knows: they follow"]
+        let elsewhere = entry.replacing("OSZN/77", with: "OSZN/78")
+        #expect(Self.said(try Self.diff([(entry, elsewhere)], live: list), underWay, code: "home-appeals") == says)
+        let into = try Self.diff([(#""special": []"#, #""special": [\#(elsewhere)]"#)])
+        #expect(Self.said(into, underWay, code: "home-appeals") == says)
+        let all = try Self.diff(Self.move("50", to: "OSZN/78"))
+        #expect(
+            Self.said(all, underWay, code: "home-appeals")
+                == ["  6 appeals of OSZN 50 are open at OSZN/77, as centre knows: they follow"])
     }
 
     @Test("What the old home has said of its queue, with its age, once; of one that has said nothing that")

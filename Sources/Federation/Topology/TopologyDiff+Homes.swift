@@ -84,7 +84,7 @@ extension TopologyDiff {
         }
         for (change, subjects) in changes.sorted(by: { $0.key < $1.key }) { tell(change, subjects) }
         special()
-        secondLines(pairs.sorted())
+        secondLines(pairs.sorted(), on: days)
     }
 
     private mutating func tell(_ change: Change, _ subjects: [String]) {
@@ -173,23 +173,25 @@ extension TopologyDiff {
     }
 
     /// Whose tenancies stay what they are, at nodes that are live no more.
-    private mutating func secondLines(_ pairs: [Pair]) {
+    private mutating func secondLines(_ pairs: [Pair], on days: [String]) {
         struct Loss: Hashable {
             var node: NodeID
             /// The tenancy was at another node, which is live.
             var isTakenAway: Bool
         }
-        var lost: [Loss: [String: [String]]] = [:]
+        var lost: [Loss: [String: Set<String>]] = [:]
         func look(_ before: String?, _ after: String?, _ whose: String, _ subject: String) {
             guard let before, before == after, let old = TopologyDiff.node(of: before, in: live), old.state == .live,
                 let new = TopologyDiff.node(of: after, in: next), new.state != .live
             else { return }
-            lost[Loss(node: new.id, isTakenAway: new.id != old.id), default: [:]][whose, default: []].append(subject)
+            lost[Loss(node: new.id, isTakenAway: new.id != old.id), default: [:]][whose, default: []].insert(subject)
         }
         for pair in pairs {
-            look(
-                TopologyDiff.home(pair, on: today, in: live), TopologyDiff.home(pair, on: today, in: next),
-                pair.organisation, pair.subject)
+            for day in days {
+                look(
+                    TopologyDiff.home(pair, on: day, in: live), TopologyDiff.home(pair, on: day, in: next),
+                    pair.organisation, pair.subject)
+            }
         }
         for pair in specialPairs {
             look(
@@ -197,7 +199,7 @@ extension TopologyDiff {
                 "special questions of \(pair.organisation) for", pair.subject)
         }
         for (loss, whose) in lost.sorted(by: { $0.key.node < $1.key.node }) {
-            let names = whose.sorted { $0.key < $1.key }.map { "\($0.key) \(Words.list($0.value))" }
+            let names = whose.sorted { $0.key < $1.key }.map { "\($0.key) \(Words.list($0.value.sorted()))" }
             add(
                 loss.isTakenAway ? "home-taken-away" : "second-line-lost", true,
                 "\(loss.node) is \(next.node(loss.node)?.state.rawValue ?? "gone"), and with it the second line of "

@@ -55,10 +55,11 @@ struct TopologyPreflight {
         else { return [] }
         let count = underWay.open.reduce(0) { $0 + (isOf(move, $1) ? $1.count : 0) }
         let whose = "of \(move.organisation) \(Words.list(move.subjects))"
+        let noun = move.isSpecial ? "special appeal" : "appeal"
         let place = "at \(Words.list(move.oldTenancies)), as \(underWay.node) knows"
-        guard count > 0 else { return [note("home-appeals", "no appeal \(whose) is open \(place)")] }
+        guard count > 0 else { return [note("home-appeals", "no \(noun) \(whose) is open \(place)")] }
         let (are, they) = count == 1 ? ("is", "it") : ("are", "they")
-        let what = "\(Words.count(count, "appeal")) \(whose) \(are) open \(place): "
+        let what = "\(Words.count(count, noun)) \(whose) \(are) open \(place): "
         switch diff.fate(of: move) {
         case .follow:
             return [note("home-appeals", what + "\(they) \(count == 1 ? "follows" : "follow")")]
