@@ -181,7 +181,7 @@ struct SuccessorTests {
         let live = String(decoding: try RouterTests.file("demo.json"), as: UTF8.self)
         let next = Self.merged(live).replacing(#""version": 1"#, with: #""version": 2"#, maxReplacements: 1)
         let said = TopologyDiff(
-            from: try Topology.read(Array(live.utf8)), to: try Topology.read(Array(next.utf8))
+            from: try Topology.read(Array(live.utf8)), to: try Topology.read(Array(next.utf8)), today: "2026-11-24"
         ).findings.map(\.text)
         for line in [
             "PFR ends on 2026-11-25, SFR goes on", "SFR takes part from 2026-11-25 on",

@@ -57,6 +57,8 @@ struct ReportTests {
             .init(name: NodeReport.name(of: "OSZN/77"), waiting: 8, overdue: 1, oldest: Timestamp(milliseconds: 100)),
             .init(name: NodeReport.name(of: "PFR/77"), waiting: 0, overdue: 0, oldest: nil),
         ]
+        report.metadataAge = 4_000
+        report.mail = [.init(name: NodeReport.name(of: "subject-78"), waiting: 9)]
         return report
     }
 
@@ -107,9 +109,32 @@ struct ReportTests {
         let report = ReportTests.whole
         #expect(try NodeReport(decoding: report.encoded()) == report)
         #expect(try NodeReport(decoding: report.encoded() + [1, 2, 3]) == report)
-        #expect(report.encoded().count == 140 + 24 * report.queues.count)
-        for count in 0..<report.encoded().count {
+        #expect(report.encoded().count == 140 + 24 * report.queues.count + 2 + 12)
+        let earlier = 140 + 24 * report.queues.count
+        for count in 0..<report.encoded().count where count != earlier {
             #expect(throws: WireError.self) { try NodeReport(decoding: Array(report.encoded().prefix(count))) }
+        }
+    }
+
+    @Test("Of an earlier build it is not known for whom mail waits, here and wherever its report is passed on")
+    func mailNotSaid() throws {
+        var report = ReportTests.whole
+        report.mail = nil
+        let earlier = Array(report.encoded().dropLast(2))
+        for bytes in [earlier, report.encoded(), try NodeReport(decoding: earlier).encoded() + [1, 2, 3]] {
+            #expect(try NodeReport(decoding: bytes) == report)
+        }
+        // None is another thing than not known.
+        report.mail = []
+        #expect(try NodeReport(decoding: report.encoded()).mail == [])
+        // So many that they have no room: rather none than some of them.
+        let one = NodeReport.Mail(name: 1, waiting: 2)
+        for (count, isSaid) in [(NodeReport.mostMail, true), (NodeReport.mostMail + 1, false)] {
+            report.mail = Array(repeating: one, count: count)
+            #expect(try NodeReport(decoding: report.encoded()).mail?.count == (isSaid ? count : nil))
+        }
+        #expect(throws: WireError.self) {
+            try NodeReport(decoding: earlier + [0x01, 0x01] + Array(repeating: 0, count: 5000))
         }
     }
 

@@ -15,7 +15,7 @@ struct TopologyDiffTests {
     }
 
     /// The scheme of 2022, live.
-    private static func country() throws -> String {
+    private static func wholeCountry() throws -> String {
         try file("topology/federation.json")
             .replacing(
                 #""state": "planned", "addresses": []"#, with: #""state": "live", "addresses": ["127.0.0.1:0"]"#,
@@ -24,8 +24,12 @@ struct TopologyDiffTests {
             .replacing(#""state": "planned""#, with: #""state": "live""#)
     }
 
+    private static func diff(_ live: String, _ next: String) throws -> TopologyDiff {
+        TopologyDiff(from: try read(live), to: try read(next), today: "2026-11-25")
+    }
+
     private static func said(_ live: String, _ next: String) throws -> [String] {
-        TopologyDiff(from: try read(live), to: try read(next)).findings.map { ($0.isLoss ? "! " : "  ") + $0.text }
+        try diff(live, next).findings.map { ($0.isLoss ? "! " : "  ") + $0.text }
     }
 
     private static func next(_ text: String) -> String {
@@ -38,7 +42,7 @@ struct TopologyDiffTests {
 
     @Test("Three real changes are said as the guide shows them")
     func pictures() throws {
-        let live = try Self.country()
+        let live = try Self.wholeCountry()
         let base = Self.next(live)
         let home = #"{"organisation": "PFR", "subjects": ["50"], "tenancy": "PFR/77", "from": "2022-01-01"}"#
         let tenancy = try Self.line(#""id": "PFR/77""#, of: base)
@@ -88,6 +92,7 @@ struct TopologyDiffTests {
             to: #"{"dials": "subject-54", "listens": "subject-77"}"#,
             says: [
                 "  subject-54 goes to the centre over subject-77 now, it went straight",
+                "  between subject-54 and subject-77 the way goes straight now, it went over centre",
                 "  a link goes: subject-54 → centre", "  a link comes: subject-54 → subject-77",
             ]),
         Edit(
@@ -97,7 +102,11 @@ struct TopologyDiffTests {
         Edit(
             from: #""name": "Новосибирская область", "state": "live""#,
             to: #""name": "Новосибирская область", "state": "suspended""#,
-            says: ["! subject-54 is suspended, live until now"]),
+            says: [
+                "! subject-54 is suspended, live until now",
+                "! subject-54 is suspended, and with it the second line of MSE 54, OSZN 54, PFR 54: what is handed over is "
+                    + "refused and stays at the first line, what is open there waits until it is live again",
+            ]),
         Edit(
             from: #""kinds": ["escalation", "status", "entry", "probe"]"#,
             to: #""kinds": ["escalation", "status", "entry"]"#,
@@ -122,6 +131,205 @@ struct TopologyDiffTests {
         }
     }
 
+    private struct Case: Sendable {
+        var code: String
+        var edits: [(from: String, to: String)]
+        /// What is said under the code, and nothing else under it.
+        var says: [String]
+        /// Codes of losses.
+        var losses: Set<String>
+
+        init(_ code: String, _ edits: [(from: String, to: String)], says: [String], losses: Set<String> = []) {
+            (self.code, self.edits, self.says, self.losses) = (code, edits, says, losses)
+        }
+    }
+
+    /// A node that is planned, with a tenancy of one organisation.
+    private static func planned(_ organisation: String) -> [(from: String, to: String)] {
+        [
+            (
+                #"{"id": "cc-fss", "segment": "fss""#,
+                #"{"id": "subject-66", "segment": "oszn", "subject": "66", "state": "planned", "addresses": []}, "#
+                    + #"{"id": "cc-fss", "segment": "fss""#
+            ),
+            (
+                #"{"id": "PFR/54""#,
+                #"{"id": "\#(organisation)/66", "organisation": "\#(organisation)", "node": "subject-66", "lines": ["2"], "#
+                    + #""open": true, "dueMinutes": 240, "fallback": "Позже."}, {"id": "PFR/54""#
+            ),
+            (
+                #"{"dials": "cc-fss", "listens": "centre"}"#,
+                #"{"dials": "cc-fss", "listens": "centre"}, {"dials": "subject-66", "listens": "centre"}"#
+            ),
+        ]
+    }
+
+    private static let pensions =
+        #"{"organisation": "PFR", "subjects": ["50"], "tenancy": "PFR/77", "from": "2022-01-01"}"#
+    private static let everywhere = #""subjects": ["47", "50", "54", "77", "78"]"#
+
+    private static let cases: [Case] = [
+        Case(
+            "tenancy-moves",
+            [(#""organisation": "FSS", "node": "cc-fss""#, #""organisation": "FSS", "node": "cc-rostrud""#)],
+            says: [
+                "FSS/centre is on cc-rostrud, it was on cc-fss: its open appeals do not follow; name a new tenancy and a "
+                    + "dated home instead"
+            ], losses: ["tenancy-moves"]),
+        Case(
+            "special-moves", [(#"{"organisation": "FSS", "subjects": "all", "tenancy": "FSS/centre"},"#, "")],
+            says: ["special questions of FSS for 47, 50, 54, 77 and 78 go to the home, they went to FSS/centre"]),
+        Case(
+            "segment-changed",
+            [(#""id": "cc-rostrud", "segment": "rostrud""#, #""id": "cc-rostrud", "segment": "fss""#)],
+            says: ["cc-rostrud is in segment fss, it was in rostrud: it needs a certificate of that authority"],
+            losses: ["segment-changed"]),
+        Case(
+            "centre-changed",
+            [
+                (#""id": "centre", "segment": "centre", "name""#, #""id": "middle", "segment": "centre", "name""#),
+                (#""listens": "centre""#, #""listens": "middle""#),
+            ],
+            says: ["the centre is middle, it was centre: no proposal can change that"],
+            losses: ["centre-changed", "node-removed"]),
+        Case(
+            "home-moves", [(pensions, pensions.replacing("PFR/77", with: "PFR/54"))],
+            says: ["at once PFR 50 is at home at PFR/54 on subject-54, not at PFR/77 on subject-77"]),
+        Case(
+            "home-taken-away",
+            planned("PFR") + [
+                (
+                    pensions,
+                    pensions.dropLast() + #", "to": "2026-12-01"}, "#
+                        + pensions.replacing("PFR/77", with: "PFR/66").replacing("2022-01-01", with: "2026-12-01")
+                )
+            ],
+            says: ["subject-66 is planned: what is handed over for PFR 50 is refused and stays at the first line"],
+            losses: ["home-taken-away"]),
+        Case(
+            "home-taken-away",
+            planned("FSS") + [
+                (
+                    #"{"organisation": "FSS", "subjects": "all", "tenancy": "FSS/centre"}"#,
+                    #"{"organisation": "FSS", "subjects": ["54"], "tenancy": "FSS/66"}, "#
+                        + #"{"organisation": "FSS", "subjects": "all", "tenancy": "FSS/centre"}"#
+                )
+            ],
+            says: [
+                "subject-66 is planned: what is handed over for special questions of FSS for 54 is refused and stays at "
+                    + "the first line"
+            ], losses: ["home-taken-away"]),
+        Case(
+            "home-taken-away",
+            planned("OSZN") + [
+                (
+                    #""id": "OSZN/54", "organisation": "OSZN", "node": "subject-54""#,
+                    #""id": "OSZN/54", "organisation": "OSZN", "node": "subject-66""#
+                )
+            ],
+            says: [
+                "subject-66 is planned, and with it the second line of OSZN 54: what is handed over is refused and stays at "
+                    + "the first line"
+            ], losses: ["home-taken-away", "tenancy-moves"]),
+        // Nobody had a second line there.
+        Case(
+            "home-not-yet",
+            planned("OSZN") + [
+                (
+                    pensions,
+                    pensions
+                        + [("OSZN", "OSZN/66"), ("PFR", "PFR/77"), ("MSE", "MSE/77")].map {
+                            #", {"organisation": "\#($0)", "subjects": ["66"], "tenancy": "\#($1)", "from": "2022-01-01"}"#
+                        }.joined()
+                ), (everywhere, everywhere.dropLast() + #", "66"]"#),
+            ],
+            says: [
+                "subject-66 is planned: what is handed over for OSZN 66 is refused and stays at the first line until it is "
+                    + "live"
+            ]),
+        Case(
+            "second-line-lost",
+            [(#""name": "Центр компетенций ФСС", "seat": "78", "state": "live""#, #""state": "suspended""#)],
+            says: [
+                "cc-fss is suspended, and with it the second line of FSS 47, 50, 54, 77 and 78, special questions of FSS for "
+                    + "47, 50, 54, 77 and 78: what is handed over is refused and stays at the first line, what is open there "
+                    + "waits until it is live again"
+            ], losses: ["second-line-lost", "node-leaves"]),
+        Case(
+            "way-changed",
+            ["subject-47", "subject-50", "subject-54"].map {
+                (
+                    #"{"dials": "\#($0)", "listens": "centre"}"#,
+                    #"{"dials": "\#($0)", "listens": "centre"}, {"dials": "\#($0)", "listens": "subject-77"}"#
+                )
+            },
+            says: [
+                "between subject-77 and subject-47, subject-50 and subject-54 the way goes straight now, it went over centre"
+            ]),
+        Case(
+            "address-changed",
+            [
+                (
+                    #"Москва", "state": "live", "addresses": ["127.0.0.1:0"]"#,
+                    #"Москва", "state": "live", "addresses": ["10.0.0.1:7410"]"#
+                )
+            ],
+            says: [
+                "subject-77 is at 10.0.0.1:7410, it was at 127.0.0.1:0: nobody dials it, and it must be started again itself"
+            ]),
+    ]
+
+    @Test("What is lost and what is not, and the words for it", arguments: 0..<cases.count)
+    func words(_ number: Int) throws {
+        let entry = Self.cases[number]
+        let live = try Self.file("topology/demo.json").replacing(
+            #""name": "Город федерального значения Москва", "state": "live", "addresses": []"#,
+            with: #""name": "Город федерального значения Москва", "state": "live", "addresses": ["127.0.0.1:0"]"#)
+        var next = Self.next(live)
+        for edit in entry.edits {
+            #expect(next.contains(edit.from), "\(edit.from)")
+            next = next.replacing(edit.from, with: edit.to)
+        }
+        let findings = try Self.diff(live, next).findings
+        #expect(findings.filter { $0.code == entry.code }.map(\.text) == entry.says, "\(findings)")
+        #expect(Set(findings.filter(\.isLoss).map(\.code)) == entry.losses, "\(findings)")
+    }
+
+    @Test("A node that is a home only later is one too")
+    func later() throws {
+        let pensions = Self.pensions
+        let live = try Self.file("topology/demo.json").replacing(
+            pensions,
+            with: pensions.dropLast() + #", "to": "2026-12-01"}, "#
+                + pensions.replacing("PFR/77", with: "PFR/54").replacing("2022-01-01", with: "2026-12-01"))
+        let next = Self.next(live).replacing(
+            #""name": "Новосибирская область", "state": "live""#, with: #""state": "suspended""#)
+        let said = try Self.said(live, next).filter {
+            $0.contains("the second line of MSE 54, OSZN 54, PFR 50 and 54:")
+        }
+        #expect(said.count == 1)
+    }
+
+    @Test("A whole country goes over another node: a sentence for each way, not for each pair")
+    func country() throws {
+        let live = try Self.wholeCountry()
+        var next = Self.next(live)
+        let relay = try Self.line(#""id": "subject-77""#, of: next)
+        next = next.replacing(
+            relay, with: relay.replacing(#""addresses": []"#, with: #""addresses": ["10.77.0.1:7410"]"#))
+        for line in next.split(separator: "\n")
+        where line.contains(#""dials": "subject-"#) && !line.contains("subject-77") {
+            next = next.replacing(
+                line, with: line.replacing(#""listens": "centre""#, with: #""listens": "subject-77""#))
+        }
+        let ways = try Self.diff(live, next).findings.filter { $0.code == "way-changed" }.map(\.text)
+        try #require(ways.count == 3, "\(ways)")
+        #expect(ways[0].contains("more go to the centre over subject-77 now, they went straight"), "\(ways)")
+        #expect(ways[1].hasPrefix("between subject-01 and subject-02, and between "), "\(ways)")
+        #expect(ways[1].hasSuffix(" other pairs of nodes, the way goes over subject-77 now, it went over centre"))
+        #expect(ways[2].hasPrefix("between subject-77 and subject-01,") && ways[2].contains("straight now"), "\(ways)")
+    }
+
     @Test("Who is cut off is named once, with the centre among what is lost")
     func cutOff() throws {
         func text(_ version: Int, _ links: String, _ state: String = "live") -> String {
@@ -141,17 +349,18 @@ struct TopologyDiffTests {
             #"{"dials": "c", "listens": "centre"}"#
         )
         let live = text(1, [ac, bc, cc].joined(separator: ","))
-        let cut = try TopologyDiff(from: Self.read(live), to: Self.read(text(2, [bc, cc].joined(separator: ","))))
-        #expect(cut.findings.first?.text == "a and b lose their way to the centre and 1 other nodes")
-        #expect(cut.findings.first?.code == "cut-off" && cut.cutOff.map(\.text).sorted() == ["a", "b"])
-        let back = try TopologyDiff(
-            from: Self.read(text(1, [bc, cc].joined(separator: ","))),
-            to: Self.read(text(2, [ac, bc, cc].joined(separator: ","))))
-        #expect(back.findings.allSatisfy { !$0.isLoss })
+        func cutOff(_ diff: TopologyDiff) -> [String] {
+            ["a", "b", "c"].filter { diff.cutsOff(NodeID($0) ?? .everyone, from: NodeID("centre") ?? .everyone) }
+        }
+        let cut = try Self.diff(live, text(2, [bc, cc].joined(separator: ",")))
+        #expect(cut.findings.first?.text == "a and b lose their way to the centre and 1 other node")
+        #expect(cut.findings.first?.code == "cut-off" && cutOff(cut) == ["a", "b"])
+        let back = try Self.diff(
+            text(1, [bc, cc].joined(separator: ",")), text(2, [ac, bc, cc].joined(separator: ",")))
+        #expect(back.findings.allSatisfy { !$0.isLoss } && cutOff(back) == [])
         // Behind a node that is live no more.
-        let asleep = try TopologyDiff(
-            from: Self.read(live), to: Self.read(text(2, [ac, bc, cc].joined(separator: ","), "suspended")))
-        #expect(asleep.cutOff.map(\.text).sorted() == ["a", "b"])
+        let asleep = try Self.diff(live, text(2, [ac, bc, cc].joined(separator: ","), "suspended"))
+        #expect(cutOff(asleep) == ["a", "b"])
     }
 
     @Test("A file of format 1 becomes one of format 2 that is good, wherever its format stands, and keeps its text")

@@ -20,6 +20,11 @@ extension FederationNode {
         report.unbalanced = UInt32(clamping: facts.unbalanced)
         for (stream, row) in facts.rows { report.count(stream, row, at: id) }
         let waiting = facts.rows.filter { isMail($0.key) && $0.value.last > $0.value.base }
+        report.mail = Dictionary(grouping: waiting, by: \.key.destination).map { node, rows in
+            NodeReport.Mail(
+                name: NodeReport.name(of: node.text),
+                waiting: UInt32(clamping: rows.reduce(UInt64(0)) { $0 + $1.value.last - $1.value.base }))
+        }
         let (oldest, isDraining, used, lostThere) = try store.read { [id, tables] transaction throws(StoreError) in
             var used = 0
             for table in Table.exchange + tables { used += try transaction.size(table).bytes }

@@ -81,7 +81,8 @@ extension FederationNode {
         let destination = room.destination
         throw FederationError(
             "node-has-mail",
-            "\(destination) cannot be reached any more, and \(count) envelopes wait for it (\(room.lane))",
+            "\(destination) cannot be reached any more, and \(Words.count(count, "envelope")) \(count == 1 ? "waits" : "wait") "
+                + "for it (\(room.lane))",
             remedy: "let them arrive first, ekc outbox list shows them; or keep \(destination) and its link")
     }
 

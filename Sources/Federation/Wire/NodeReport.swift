@@ -4,7 +4,8 @@
 ///     version u8 = 1 · flags u8 (1 rewound, 2 draining) · at i64 · started i64 · topology version u64 · knowledge u64
 ///     · link certificate ends i64 · authority ends i64 · waiting u64 · oldest i64 (0: none) · closed rooms u32
 ///     · quarantined u64 · held elsewhere u64 · missing u64 · lost u64 · unbalanced u32 · used u64 · quota u64 · disk u64
-///     · queues u16 × (name u64, waiting u32, overdue u32, oldest i64) · metadata age u64 · bytes to come: ignored
+///     · queues u16 × (name u64, waiting u32, overdue u32, oldest i64) · metadata age u64
+///     · mail u16 × (name u64, waiting u32), 0xFFFF: not known; earlier builds end before it · bytes to come: ignored
 package struct NodeReport: Sendable, Hashable {
     /// The appeals that wait at one tenancy.
     package struct Queue: Sendable, Hashable {
@@ -24,8 +25,22 @@ package struct NodeReport: Sendable, Hashable {
         }
     }
 
-    /// Queues that one report may have.
+    /// What waits at the node for one other.
+    package struct Mail: Sendable, Hashable {
+        /// See `name(of:)`: of the destination.
+        package var name: UInt64
+        package var waiting: UInt32
+
+        package init(name: UInt64, waiting: UInt32) {
+            self.name = name
+            self.waiting = waiting
+        }
+    }
+
+    /// Queues, and destinations, that one report may have.
     package static let mostQueues = 256
+    package static let mostMail = 256
+    private static let mailUnknown = UInt16.max
 
     package var isRewound = false
     /// It takes nothing new.
@@ -58,21 +73,23 @@ package struct NodeReport: Sendable, Hashable {
     package var queues: [Queue] = []
     /// Milliseconds since it verified newer signed metadata.
     package var metadataAge: UInt64 = 0
+    /// For whom `waiting` waits; nil: not known, of an earlier build or for more than can be said.
+    package var mail: [Mail]?
 
     package init(at: Timestamp, started: Timestamp) {
         self.at = at
         self.started = started
     }
 
-    /// A tenancy's name as a number (FNV-1a, 64 bits): what is no tenancy of the receiver's topology is nothing.
-    package static func name(of tenancy: String) -> UInt64 {
-        tenancy.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+    /// The name of a tenancy or a node as a number (FNV-1a, 64 bits): what the receiver's topology does not name is nothing.
+    package static func name(of name: String) -> UInt64 {
+        name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
     }
 }
 
 extension NodeReport {
     package func encoded() -> [UInt8] {
-        var writer = ByteWriter(capacity: 160 + 24 * queues.count)
+        var writer = ByteWriter(capacity: 160 + 24 * queues.count + 12 * (mail?.count ?? 0))
         append(to: &writer)
         return writer.bytes
     }
@@ -97,6 +114,12 @@ extension NodeReport {
             writer.append(queue.oldest?.milliseconds ?? 0)
         }
         writer.append(metadataAge)
+        guard let mail, mail.count <= NodeReport.mostMail else { return writer.append(NodeReport.mailUnknown) }
+        writer.append(UInt16(mail.count))
+        for entry in mail {
+            writer.append(entry.name)
+            writer.append(entry.waiting)
+        }
     }
 
     package init(decoding bytes: [UInt8]) throws(WireError) {
@@ -135,6 +158,20 @@ extension NodeReport {
                     overdue: try reader.number(UInt32.self), oldest: try reader.instantIfAny()))
         }
         metadataAge = try reader.position()
+        guard !reader.isAtEnd else { return }
+        mail = try NodeReport.mail(from: &reader)
+    }
+
+    private static func mail(from reader: inout ByteReader) throws(WireError) -> [Mail]? {
+        let place = reader.offset
+        let count = try reader.number(UInt16.self)
+        guard count != mailUnknown else { return nil }
+        guard count <= mostMail else { throw .tooLong(at: place) }
+        var mail: [Mail] = []
+        for _ in 0..<count {
+            mail.append(Mail(name: try reader.number(UInt64.self), waiting: try reader.number(UInt32.self)))
+        }
+        return mail
     }
 }
 

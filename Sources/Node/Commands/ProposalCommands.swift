@@ -29,6 +29,8 @@ enum ProposalCommands {
     private struct Proposed: Encodable {
         var proposal: String
         var says: [String]
+        /// Why it would not be published now.
+        var warnings: [String]
         var signatures: [ProposalFiles.Signatures]
     }
 
@@ -71,7 +73,7 @@ enum ProposalCommands {
             }
             draft.renewed.insert(role)
         }
-        return try write(try draft.proposal(after: current, reason: reason, now: Clocks.wall()), command)
+        return try write(draft, after: current, reason, command)
     }
 
     private static func nodes(_ command: ParsedCommand, _ option: String) throws -> [NodeID] {
@@ -83,7 +85,11 @@ enum ProposalCommands {
         }
     }
 
-    private static func write(_ proposal: Proposal, _ command: ParsedCommand) throws -> Int32 {
+    private static func write(
+        _ draft: ProposalDraft, after current: TrustFolder.Loaded, _ reason: String, _ command: ParsedCommand
+    ) throws -> Int32 {
+        let proposal = try draft.proposal(after: current, reason: reason, now: Clocks.wall())
+        let warnings = try draft.topology.map { try objections($0, current.inForce.topology, command) } ?? []
         guard let out = command.operands.last, !Files.exists(out) else {
             throw FederationError(
                 "file-exists", "\(command.operands.last ?? "") is there already", remedy: "name a new file")
@@ -92,8 +98,8 @@ enum ProposalCommands {
         let signatures = try ProposalFiles.signatures(proposal)
         try Files.write(proposal.bytes, to: out)
         Output.print(
-            command, Proposed(proposal: out, says: says, signatures: signatures),
-            (says + [""] + ProposalFiles.lines(signatures)
+            command, Proposed(proposal: out, says: says, warnings: warnings, signatures: signatures),
+            (says + warnings + [""] + ProposalFiles.lines(signatures)
                 + ["wrote \(out); each holder: ekc topology sign \(out) --key FILE"]).joined(separator: "\n"))
         return 0
     }
@@ -110,7 +116,24 @@ enum ProposalCommands {
         var draft = ProposalDraft()
         draft.topology = try TopologyVersion.raised(
             try folder.publishedTopology(version), to: current.inForce.topology.version + 1)
-        return try write(try draft.proposal(after: current, reason: reason, now: Clocks.wall()), command)
+        return try write(draft, after: current, reason, command)
+    }
+
+    /// What lasts refuses the proposal as it would refuse its publication; what is under way may be settled until then.
+    /// - Returns: what a centre that runs here would say now.
+    private static func objections(
+        _ topology: [UInt8], _ current: Topology, _ command: ParsedCommand
+    ) throws -> [String] {
+        let diff = TopologyDiff(
+            from: current, to: try TopologyDiffCommand.read(topology), today: TopologyDiffCommand.today)
+        if let error = TopologyObjections.lasting(diff) { throw error }
+        let place = command.operands[0]
+        guard Files.exists(NodeFolder(place).adminSocket) else { return [] }
+        do throws(FederationError) {
+            let found = try TopologyDiffCommand.underWay(place, topology)
+            guard found.isCentre else { return [] }
+            return found.objections.map { "publish would be refused now: \($0.code): \($0.detail); \($0.remedy)" }
+        } catch { return ["what is under way is not known: \(error.code): \(error.detail)"] }
     }
 
     // MARK: Signing

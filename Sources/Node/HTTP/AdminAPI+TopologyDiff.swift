@@ -16,22 +16,44 @@ extension AdminAPI {
             var count: UInt64
         }
 
+        /// Open appeals of one subject at a home that moves.
+        struct Open: Codable {
+            var tenancy: String
+            var organisation: String
+            var subject: String
+            var isSpecial: Bool
+            var count: Int
+        }
+
+        struct Objection: Codable {
+            var code: String
+            var detail: String
+            var remedy: String
+        }
+
         var node: String
-        /// What waits here for nodes that could not be reached any more.
+        var isCentre: Bool
+        /// What waits here for nodes to which there would be no way, not even later.
         var mail: [Mail]
+        /// What waits here, by destination.
+        var outbox: [String: UInt64]
         /// Open appeals that would be left with nobody, by tenancy.
         var appeals: [String: Int]
+        /// Those at homes that move, as far as this node knows of them.
+        var open: [Open]
         /// Nodes that cannot hear of it: denied, or with keys that are refused.
         var cannotVerify: [String: String]
+        /// Why it would not be published now.
+        var objections: [Objection]
     }
 
     static func underWay(_ request: HTTPRequest, _ node: FederationNode) throws -> UnderWay {
         let text = try JSONBody.decode(NextTopology.self, from: request.body).topology
         let next = node.settings.seen(try TopologyDiffCommand.read(Array(text.utf8)))
         let current = node.topology
-        let appeals = try node.store.read { transaction throws(StoreError) in
-            try Stranded.appeals(at: node.id, of: current, under: next, in: transaction)
-        }
+        let diff = TopologyDiff(from: current, to: next, today: TopologyDiffCommand.today)
+        let objections = try TopologyObjections(
+            diff, at: node, counting: Set(diff.moves.flatMap(\.oldTenancies)))
         let state = node.trust.state
         var cannot = Dictionary(
             state.denied.map { ($0.node.text, "denied: \($0.reason)") }, uniquingKeysWith: { first, _ in first })
@@ -39,9 +61,21 @@ extension AdminAPI {
             cannot[node.text] = cannot[node.text] ?? "its keys: \(fault.code.rawValue)"
         }
         return UnderWay(
-            node: node.id.text,
+            node: node.id.text, isCentre: current.centre == node.id,
             mail: try node.mailForNobody(under: next).map {
                 UnderWay.Mail(destination: $0.room.destination.text, lane: "\($0.room.lane)", count: $0.count)
-            }, appeals: appeals, cannotVerify: cannot)
+            },
+            outbox: Dictionary(
+                try node.mail().map { ($0.text, $1.waiting) }, uniquingKeysWith: { first, _ in first }),
+            appeals: objections.stranded,
+            open: objections.open.map {
+                UnderWay.Open(
+                    tenancy: $0.tenancy, organisation: $0.organisation, subject: $0.subject, isSpecial: $0.isSpecial,
+                    count: $1)
+            },
+            cannotVerify: cannot,
+            objections: objections.errors.map {
+                UnderWay.Objection(code: $0.code, detail: $0.detail, remedy: $0.remedy)
+            })
     }
 }

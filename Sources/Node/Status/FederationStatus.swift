@@ -43,6 +43,8 @@ struct FederationStatus: Codable {
         var queues: [Queue]
         /// What waits at the node for others, and what waits at the centre for it.
         var outbox: Mail?
+        /// Of `outbox`, by destination; absent: the node does not say.
+        var outboxFor: [String: UInt32]?
         var mailForIt: Mail
         var closedRooms: UInt32?
         var quarantined: UInt64?
@@ -138,6 +140,9 @@ extension FederationStatus.Node {
                     oldestSeconds: age(queue?.oldest))
             }
         outbox = report.map { FederationStatus.Mail(waiting: $0.waiting, oldestSeconds: age($0.oldest)) }
+        outboxFor = condition.outbox.map { outbox in
+            Dictionary(outbox.map { ($0.text, $1) }, uniquingKeysWith: { first, _ in first })
+        }
         mailForIt = FederationStatus.Mail(
             waiting: condition.mail?.waiting ?? 0, oldestSeconds: age(condition.mail?.oldest))
         closedRooms = report?.closedRooms

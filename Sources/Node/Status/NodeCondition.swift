@@ -37,6 +37,8 @@ struct NodeCondition {
     var stuckSince: Timestamp?
     /// What waits here for it.
     var mail: Mail?
+    /// What waits at it for others, by their names; nil: it has not said so.
+    var outbox: [NodeID: UInt32]?
     /// A security administrator has taken it out.
     var isDenied = false
 
@@ -69,17 +71,27 @@ struct FederationObservation {
     var denied: Set<NodeID> = []
 
     /// Every node of the topology.
-    var conditions: [NodeCondition] { topology.nodes.map(condition) }
+    var conditions: [NodeCondition] {
+        let names = Dictionary(
+            topology.nodes.map { (NodeReport.name(of: $0.id.text), $0.id) }, uniquingKeysWith: { first, _ in first })
+        return topology.nodes.map { condition($0, names) }
+    }
 
-    private func condition(_ node: Topology.Node) -> NodeCondition {
+    private func condition(_ node: Topology.Node, _ names: [UInt64: NodeID]) -> NodeCondition {
         let entry = reports[node.id]
         let isHere = node.id == here
         var tenancies = topology.tenancies.filter { $0.node == node.id }.map(\.id)
         if topology.centre == node.id { tenancies.insert(FederationObservation.firstLine, at: 0) }
+        let report = isHere ? own : entry?.report
+        let outbox = report?.mail.map { mail in
+            Dictionary(
+                mail.compactMap { entry in names[entry.name].map { ($0, entry.waiting) } },
+                uniquingKeysWith: { first, _ in first })
+        }
         return NodeCondition(
             node: node.id, state: node.state, tenancies: tenancies,
-            link: node.state == .live ? link(node.id, entry) : nil, report: isHere ? own : entry?.report,
-            heard: isHere ? now : entry?.heard, stuckSince: entry?.stuckSince, mail: mail[node.id],
+            link: node.state == .live ? link(node.id, entry) : nil, report: report,
+            heard: isHere ? now : entry?.heard, stuckSince: entry?.stuckSince, mail: mail[node.id], outbox: outbox,
             isDenied: denied.contains(node.id))
     }
 
