@@ -78,13 +78,18 @@ package struct Exchange: Sendable {
     /// Bytes of a session that wait for the store: while there are too many, no more are read.
     package func waiting(_ number: SessionNumber) -> Int { sessions[number]?.pendingBytes ?? 0 }
 
-    /// Whether the peer of a session that runs knows frames of signed metadata.
+    /// Whether the peer of a session that is up knows frames of signed metadata.
     package func speaksOfMetadata(_ number: SessionNumber) -> Bool {
-        isRunning(number) && sessions[number]?.version ?? 1 >= Hello.metadataVersion
+        isUp(number) && sessions[number]?.version ?? 1 >= Hello.metadataVersion
     }
 
-    /// True once the peer's hello has been accepted.
+    /// True once the peer's hello has been accepted, whatever the session carries.
+    package func isUp(_ number: SessionNumber) -> Bool { isRunning(number) || isMetadataOnly(number) }
+
+    /// Payload passes.
     package func isRunning(_ number: SessionNumber) -> Bool { sessions[number]?.phase == .running }
+
+    package func isMetadataOnly(_ number: SessionNumber) -> Bool { sessions[number]?.phase == .metadataOnly }
 
     /// What is known of each open session.
     package var links: [LinkStatus] {
@@ -96,16 +101,19 @@ package struct Exchange: Sendable {
     // MARK: Sessions
 
     /// A link is up: both ends know each other by certificate and pin.
-    package mutating func sessionOpened(_ number: SessionNumber, peer: NodeID, dialled: Bool) -> [ExchangeAction] {
+    package mutating func sessionOpened(
+        _ number: SessionNumber, peer: NodeID, dialled: Bool, scope: SessionScope = .full
+    ) -> [ExchangeAction] {
         var actions: [ExchangeAction] = []
         if let old = sessionOf[peer] {
             actions += end(old, code: "replaced", detail: "a newer session of \(peer) is open")
         }
         forgetDue(of: peer)
-        sessions[number] = Session(peer: peer, dialled: dialled)
+        sessions[number] = Session(peer: peer, dialled: dialled, scope: scope)
         sessionOf[peer] = number
         var bytes: [UInt8] = []
-        Frame.append(.hello, hello(to: peer).encoded()[...], to: &bytes)
+        let hello = scope == .full ? hello(to: peer) : metadataHello()
+        Frame.append(.hello, hello.encoded()[...], to: &bytes)
         actions.append(.send(number, bytes))
         return actions
     }
@@ -304,10 +312,10 @@ package struct Exchange: Sendable {
     ) -> [ExchangeAction] {
         guard let session = sessions[number] else { return [] }
         do throws(FrameFault) {
-            guard session.phase == .running || [.hello, .bye, .ping, .pong].contains(message.kind) else {
+            guard session.phase == .running || session.mayBring(message.kind) else {
                 // A refused session carries nothing; before the hello nothing may come.
                 if session.phase == .refused { return [] }
-                throw FrameFault("hello-expected")
+                throw FrameFault(session.phase == .metadataOnly ? "metadata-only" : "hello-expected")
             }
             switch message.kind {
             case .hello:

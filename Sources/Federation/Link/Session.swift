@@ -2,7 +2,9 @@
 struct Session: Sendable {
     let peer: NodeID
     let dialled: Bool
-    /// Can transition to: greeting → running, greeting → refused.
+    /// By this end; the peer may want it to be less.
+    let scope: SessionScope
+    /// Can transition to: greeting → running, greeting → metadataOnly, greeting → refused.
     var phase = LinkStatus.Phase.greeting
     var refusal: String?
     /// The life of the peer's store, once it has said hello.
@@ -33,10 +35,19 @@ struct Session: Sendable {
     var burstOpen = false
     var inWork = false
 
-    init(peer: NodeID, dialled: Bool) {
+    init(peer: NodeID, dialled: Bool, scope: SessionScope) {
         self.peer = peer
         self.dialled = dialled
+        self.scope = scope
     }
+
+    /// What a peer may say in a session over which no payload goes.
+    func mayBring(_ kind: FrameKind) -> Bool {
+        [.hello, .bye, .ping, .pong].contains(kind) || phase == .metadataOnly && kind == .metadata
+    }
+
+    /// Whether the peer may be told of payload: what has come, and what it may send.
+    var carriesPayload: Bool { phase == .running || phase == .greeting && scope == .full }
 
     fileprivate mutating func changed<Result>(by body: (inout Session) -> Result?) -> Result? { body(&self) }
 

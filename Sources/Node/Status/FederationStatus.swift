@@ -26,7 +26,7 @@ struct FederationStatus: Codable {
         var node: String
         /// planned, live, suspended, retired; of a live one also draining, node-rewound.
         var state: String
-        /// running, greeting, refused, dark, paused, here; absent for a node that is not live.
+        /// running, metadata-only, greeting, refused, dark, paused, here; absent for a node that is not live.
         var link: String?
         var linkSince: String?
         var why: String?
