@@ -113,6 +113,9 @@ struct StatusTests {
             $0.link?.state = "metadata-only"
             $0.link?.why = "certificate-expired: that of subject-77"
         },
+        Case(code: .controlOnly, isUrgent: true, says: "its messages wait until neighbours agree") {
+            $0.report?.isControlOnly = true
+        },
         Case(code: .refused, isUrgent: true, says: "accepts nothing") {
             $0.link?.state = "refused"
             $0.heard = nil

@@ -208,7 +208,7 @@ final class World {
         }
     }
 
-    private func after(_ delay: Int64, _ run: @escaping Event) { at(now + delay, run) }
+    func after(_ delay: Int64, _ run: @escaping Event) { at(now + delay, run) }
 
     func every(_ period: Int64, _ run: @escaping Event) {
         after(period) { [unowned self] in
@@ -243,6 +243,7 @@ final class World {
             if scene.hasAppeals { openDesk(node) }
             releaseParked(node)
             askForGaps(node)
+            if node.exchange?.isControlOnly == true { agree(node) }
             if scene.hasAppeals { reconcile(node) }
         } catch { violations.append("\(name) does not start: \(error)") }
     }

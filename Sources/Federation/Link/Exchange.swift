@@ -45,6 +45,8 @@ package struct Exchange: Sendable {
     var reports: [NodeID: NodeReport] = [:]
     /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
     package internal(set) var isRewound = false
+    /// The store was put back, and the signed metadata may be older than that of others: only the lane of control passes.
+    package internal(set) var isControlOnly: Bool
     /// The lives whose streams are known here, by origin: one that invents lives is not followed for ever.
     private var lives: [NodeID: Set<Incarnation>] = [:]
     static let mostLives = 128
@@ -58,12 +60,13 @@ package struct Exchange: Sendable {
 
     package init(
         node: NodeID, incarnation: Incarnation, routes: any Routes, rows: [StreamChange],
-        peers: [(node: NodeID, row: PeerRow)], isRewound: Bool = false
+        peers: [(node: NodeID, row: PeerRow)], isRewound: Bool = false, isControlOnly: Bool = false
     ) {
         self.node = node
         self.incarnation = incarnation
         self.routes = routes
         self.isRewound = isRewound
+        self.isControlOnly = isControlOnly
         self.rows = Dictionary(rows.map { ($0.id, $0.row) }, uniquingKeysWith: { first, _ in first })
         self.peers = Dictionary(peers.map { ($0.node, $0.row) }, uniquingKeysWith: { first, _ in first })
         for stream in self.rows.keys { lives[stream.origin, default: []].insert(stream.incarnation) }
@@ -268,9 +271,9 @@ package struct Exchange: Sendable {
             : stream.destination == .everyone
                 || mayRelay && !closedRooms.contains(Room(stream))
                     && !awaited.contains(stream) && !due.contains(stream)
+        let hasCredit = open && !isHeld && mayPass(stream)
         return Ack(
-            stream: stream, through: row.last, credit: row.last + (open && !isHeld ? Exchange.window : 0),
-            resend: resend)
+            stream: stream, through: row.last, credit: row.last + (hasCredit ? Exchange.window : 0), resend: resend)
     }
 
     /// A work is durable, or has failed. Told after `committed` of the same commit.

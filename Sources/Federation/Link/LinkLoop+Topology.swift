@@ -44,6 +44,9 @@ extension LinkLoop {
             })
     }
 
+    /// After a restore: neighbours have nothing newer.
+    func metadataAgreed() { post(.perform { loop in loop.act(loop.exchange.metadataAgreed()) }) }
+
     /// What is to be said to a neighbour of signed metadata; to one that is not there it is not said.
     package func say(_ message: [UInt8], to peer: NodeID) {
         post(

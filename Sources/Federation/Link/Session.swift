@@ -57,10 +57,10 @@ struct Session: Sendable {
     }
 
     /// Whose turn it is.
-    mutating func nextLane() -> Lane? {
+    mutating func nextLane(of passing: LaneSet) -> Lane? {
         let catchingUp = turns.streams(in: .knowledge).contains { sending[$0]?.isLongBehind == true }
         var able = LaneSet()
-        for lane in LaneSet.lanes where hasSomething(in: lane) { able.insert(lane) }
+        for lane in LaneSet.lanes where passing.contains(lane) && hasSomething(in: lane) { able.insert(lane) }
         return turns.nextLane(among: able, catchingUp: catchingUp)
     }
 
@@ -179,6 +179,7 @@ struct LaneSet: Sendable {
     /// Once, and not an array a question.
     static let lanes = Lane.allCases
     static let all = LaneSet(bits: 0b1111)
+    static let control = LaneSet(bits: 0b0001)
     private var bits: UInt8 = 0
 
     init() {}

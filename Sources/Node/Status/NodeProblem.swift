@@ -10,6 +10,7 @@ struct NodeProblem: Codable, Equatable {
         case metadataStale = "metadata-stale"
         case nodeRewound = "node-rewound"
         case lost
+        case controlOnly = "control-only"
         case countsDisagree = "counts-disagree"
         case keyEnding = "key-ending"
         case storeFilling = "store-filling"
@@ -137,6 +138,12 @@ extension NodeCondition {
             add(
                 .nodeRewound, true, "its store is behind what its peers have seen",
                 "at the node: find out why, then ekc node init DIR --new-incarnation --reason …")
+        }
+        if report.isControlOnly {
+            add(
+                .controlOnly, true,
+                "its store was put back, and its messages wait until neighbours agree on the metadata",
+                "at the node: ekc node status DIR says whom it waits for; mend its links with them")
         }
         if report.lost > 0 {
             add(.lost, true, "\(report.lost) messages are gone for good", "at the node: gap-lost in its log names them")
