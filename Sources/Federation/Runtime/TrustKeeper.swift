@@ -94,8 +94,8 @@ package final class TrustKeeper: Sendable {
 
     package var state: SignedFederation { shown.changeQuietly { $0.state } }
     package var freshness: Freshness { shown.changeQuietly { $0.freshness } }
-    /// Neighbours whose last word is that they have nothing newer.
-    var agreeing: Set<NodeID> { own.changeQuietly { $0.exchange.agreeing } }
+    /// Neighbours whose last word is that they have nothing newer than what is in force here.
+    var agreeing: Set<NodeID> { own.changeQuietly { $0.applyAgain == nil ? $0.exchange.agreeing : [] } }
 
     func start(_ outside: Outside) {
         self.outside.changeQuietly { $0 = outside }

@@ -94,7 +94,7 @@ extension NodeCondition {
         case "metadata-only":
             add(
                 .metadataOnly, true, "nothing but signed metadata passes for \(age)\(why)\(waits)",
-                "at the node whose certificate has ended: \(NodeProblem.renewal)")
+                "at the node whose certificate has ended: \(NodeProblem.renewal); if none has, set the clocks by NTP")
         case _ where link.isPaused:
             add(.paused, false, "its link is paused at the other end for \(age)\(waits)", "ekc link resume there")
         case _ where link.why?.contains("store-damaged") == true:
