@@ -401,6 +401,7 @@ struct cs_session {
     char words[160];
     void *owner;
     cs_acceptance accept;
+    int64_t at;
 };
 
 static const struct anchor *anchor_for(const struct cs_context *context, const char *uri) {
@@ -415,7 +416,9 @@ static const struct anchor *anchor_for(const struct cs_context *context, const c
     return NULL;
 }
 
-// The chain is checked against the one authority of the trust domain that the certificate names: anchors never pool.
+// The chain is checked against the one authority of the trust domain that the certificate names: anchors never pool. For
+// a certificate that has ended it must have been good when the certificate ended: time is never switched off. To OpenSSL
+// a certificate has ended in the second that it names.
 // Then the owner decides, still inside the handshake, so that a peer which is refused gets an alert and nothing else.
 static int verify_peer(X509_STORE_CTX *given, void *argument) {
     const struct cs_context *context = argument;
@@ -433,8 +436,9 @@ static int verify_peer(X509_STORE_CTX *given, void *argument) {
     }
     if (anchor) {
         int in_authority = 0;
+        int64_t at = session->at < facts.not_after ? session->at : facts.not_after - 1;
         error = chain_error(
-            anchor->store, leaf, SSL_is_server(ssl) ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER, 0, &in_authority);
+            anchor->store, leaf, SSL_is_server(ssl) ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER, at, &in_authority);
         fault = fault_of(error);
         if (fault) say(session->words, sizeof session->words, error, in_authority);
     }
@@ -530,7 +534,7 @@ void cs_context_free(cs_context *context) {
     free(context);
 }
 
-cs_session *cs_session_new(cs_context *context, int is_server, cs_acceptance accept) {
+cs_session *cs_session_new(cs_context *context, int is_server, int64_t at, cs_acceptance accept) {
     cs_session *session = calloc(1, sizeof *session);
     require(session != NULL);
     session->ssl = SSL_new(context->ssl);
@@ -541,6 +545,7 @@ cs_session *cs_session_new(cs_context *context, int is_server, cs_acceptance acc
     SSL_set_bio(session->ssl, session->in, session->out);
     SSL_set_app_data(session->ssl, session);
     session->accept = accept;
+    session->at = at;
     if (is_server) SSL_set_accept_state(session->ssl);
     else SSL_set_connect_state(session->ssl);
     return session;

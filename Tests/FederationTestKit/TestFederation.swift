@@ -98,6 +98,13 @@ package final class TestFederation {
         return node
     }
 
+    /// A certificate as the first one, for the same key: the next start presents it.
+    package func renew(_ name: String) throws {
+        let request = try TrustFile.read(EnrolmentRequest.self, place(name).requestFile)
+        let authority = try Authority(folder.path + "/ca-" + request.segment)
+        try place(name).install(try authority.issue(request, now: Clocks.wall()))
+    }
+
     /// Where the centre is found from a node.
     package func setAddresses(_ name: String, dialling port: UInt16? = nil) throws {
         var settings = try place(name).settings()

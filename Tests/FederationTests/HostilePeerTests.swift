@@ -291,17 +291,6 @@ struct HostilePeerTests {
         #expect(federation.log.wait(milliseconds: 20_000, for: "subject-77: link-up"))
     }
 
-    @Test("A session ends with its certificate")
-    func expiry() throws {
-        let federation = try TestFederation(
-            ["centre", "subject-77"], certificatesEndIn: 4, application: Silent.init)
-        defer { federation.stopAll() }
-        try federation.start("centre")
-        try federation.start("subject-77")
-        #expect(federation.log.wait(milliseconds: 20_000, for: "session-expired"))
-        #expect(federation.log.wait(milliseconds: 20_000, for: "certificate-expired"))
-    }
-
     private static func connect(_ port: UInt16) -> CInt {
         let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()

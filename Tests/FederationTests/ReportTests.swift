@@ -38,6 +38,7 @@ struct ReportTests {
     private static var whole: NodeReport {
         var report = NodeReport(at: Timestamp(milliseconds: 1_000), started: Timestamp(milliseconds: 500))
         report.isDraining = true
+        report.isControlOnly = true
         report.topologyVersion = 7
         report.knowledge = 2000
         report.certificateEnds = Timestamp(milliseconds: 9_000)

@@ -53,8 +53,14 @@ struct TLSTests {
     }
 
     static let wrong: [Wrong] = [
-        Wrong(testDescription: "expired", code: "certificate-expired") {
+        Wrong(testDescription: "ended, and another segment's authority", code: "chain-refused", authority: "ca-centre")
+        {
             $0.not_after = Clocks.wall().milliseconds / 1000 - 10
+        },
+        // Its authority is younger: time is not switched off for what has ended.
+        Wrong(testDescription: "ended before its authority began", code: "certificate-not-yet-valid") {
+            $0.not_before = Clocks.wall().milliseconds / 1000 - 3 * 86_400
+            $0.not_after = Clocks.wall().milliseconds / 1000 - 2 * 86_400
         },
         Wrong(testDescription: "not yet valid", code: "certificate-not-yet-valid") {
             $0.not_before = Clocks.wall().milliseconds / 1000 + 3600
@@ -116,6 +122,41 @@ struct TLSTests {
             #expect(throws: TLSFault.self) { try session.write([1]) }
             #expect(try session.readAll().isEmpty)
         }
+    }
+
+    @Test(
+        "A certificate that has ended opens sessions for 30 days, by the clock of each end, and they say what they carry"
+    )
+    func ended() throws {
+        let now = Clocks.wall().milliseconds / 1000
+        let certificate = try fixture.reissue("subject-77", by: "ca-oszn") { $0.not_after = now + 86_400 }
+        let (own, other) = (
+            try fixture.context("subject-77", presenting: certificate), try fixture.context("centre")
+        )
+        let ends = own.expires
+        #expect(ends == now + 86_400 && other.expires > ends)
+        func scopes(_ subjects: Int64, _ centres: Int64) -> (subject: SessionScope?, centre: SessionScope?, String?) {
+            let client = TLSSession(
+                own, role: .client, expected: centre, at: Timestamp(milliseconds: (ends + subjects) * 1000))
+            let server = TLSSession(other, role: .server, at: Timestamp(milliseconds: (ends + centres) * 1000))
+            let faults = TLSSession.shake(client, server)
+            return (
+                client.state == .open(centre) ? client.scope : nil,
+                server.state == .open(subject) ? server.scope : nil,
+                [faults.client?.code, faults.server?.code].compactMap { $0 }.first { $0 != "peer-refused" }
+            )
+        }
+        let grace = SessionScope.graceSeconds
+        #expect(scopes(-1, -1) == (.full, .full, nil))
+        #expect(scopes(0, 0) == (.metadataOnly, .metadataOnly, nil))
+        #expect(scopes(1, -1) == (.metadataOnly, .full, nil))
+        #expect(scopes(-300, 1) == (.full, .metadataOnly, nil))
+        #expect(scopes(grace - 86_400, grace - 86_400) == (.metadataOnly, .metadataOnly, nil))
+        #expect(scopes(grace, grace) == (.metadataOnly, .metadataOnly, nil))
+        #expect(scopes(grace, grace + 1).centre == nil)
+        #expect(scopes(grace, grace + 1).2 == "certificate-expired")
+        #expect(scopes(grace + 1, grace) == (nil, .metadataOnly, "own-certificate-expired"))
+        #expect(scopes(-86_400 - 301, -86_400 - 301).2 == "certificate-not-yet-valid")
     }
 
     @Test("Who is not pinned, pinned otherwise, or not whom we dialled is refused")
@@ -247,7 +288,7 @@ struct TLSTests {
         let pem = try fixture.text("subject-77/keys/link.crt")
         let good = try #require(CertificateFacts(pem: pem))
         let rule = AcceptanceRule(federation: TrustFixture.federation, node: centre, pins: fixture.pins)
-        #expect(try rule.verdict(on: good, expected: subject).get() == subject)
+        #expect(try rule.verdict(on: good, expected: subject, at: good.notBefore).get() == subject)
         let changes: [(String, (inout CertificateFacts) -> Void)] = [
             ("certificate-lint:version", { $0.version = 1 }),
             ("certificate-lint:malformed", { $0.isMalformed = true }),
@@ -275,13 +316,34 @@ struct TLSTests {
         for (code, change) in changes {
             var facts = good
             change(&facts)
-            guard case .failure(let fault) = rule.verdict(on: facts, expected: subject) else {
+            guard case .failure(let fault) = rule.verdict(on: facts, expected: subject, at: good.notBefore) else {
                 Issue.record("accepted: \(code)")
                 continue
             }
             #expect(fault.code == code)
         }
+        // In time: the same for every instant, and for one that has ended everything else of the rule.
+        let grace = SessionScope.graceSeconds
+        let instants: [(Int64, String?, (inout CertificateFacts) -> Void)] = [
+            (good.notBefore - 1, "certificate-not-yet-valid", { _ in }), (good.notBefore, nil, { _ in }),
+            (good.notAfter - 1, nil, { _ in }), (good.notAfter, nil, { _ in }), (good.notAfter + 1, nil, { _ in }),
+            (good.notAfter + grace, nil, { _ in }), (good.notAfter + grace + 1, "certificate-expired", { _ in }),
+            (good.notAfter + 1, "pin-mismatch", { $0.pin = String($0.pin.reversed()) }),
+            (good.notAfter + 1, "not-pinned", { $0.uri = "spiffe://oszn.ekc.test/node/subject-79" }),
+            (good.notAfter + 1, "certificate-lint:key-usage", { $0.keyUsage = 0x88 }),
+        ]
+        for (now, code, change) in instants {
+            var facts = good
+            change(&facts)
+            let verdict = rule.verdict(on: facts, expected: subject, at: now)
+            if case .failure(let fault) = verdict { #expect(fault.code == code) } else { #expect(code == nil) }
+        }
+        let denying = AcceptanceRule(
+            federation: TrustFixture.federation, node: centre, pins: fixture.pins, denied: [subject])
+        let ended = good.notAfter + 1
+        #expect(denying.verdict(on: good, expected: subject, at: ended) == .failure(TLSFault("denied", good.uri)))
         let chain = TLSFault("chain-refused", "")
-        #expect(rule.verdict(on: good, chain: chain, expected: subject) == .failure(chain))
+        #expect(rule.verdict(on: good, chain: chain, expected: subject, at: ended) == .failure(chain))
+        #expect(rule.verdict(on: good, chain: chain, expected: subject, at: good.notBefore) == .failure(chain))
     }
 }

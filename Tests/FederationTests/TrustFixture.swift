@@ -80,6 +80,10 @@ final class TrustFixture: Sendable {
 
 /// What sessions do with arrays, for tests.
 extension TLSSession {
+    convenience init(_ context: TLSContext, role: Role, expected: NodeID? = nil) {
+        self.init(context, role: role, expected: expected, at: Clocks.wall())
+    }
+
     func receive(_ bytes: [UInt8]) throws(TLSFault) {
         try bytes.withUnsafeBytes { bytes in Result { () throws(TLSFault) in try receive(bytes) } }.get()
     }

@@ -402,6 +402,6 @@ struct CeremonyTests {
             String($0.output.code)
         }
         #expect(Set(refusals).isSubset(of: ["not-enough-signatures", "not-applied", "unreachable"]), "\(refusals)")
-        #expect(output.matches(of: /accepted 1, applied by centre/).count == 4)
+        #expect(output.matches(of: /accepted 1, applied by centre/).count == 5)
     }
 }

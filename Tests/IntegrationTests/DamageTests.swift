@@ -68,7 +68,20 @@ struct DamageTests {
         #expect(restored.exit == 0, "\(restored.output)")
         try pair.start("subject-77")
         #expect(try status(pair).state == "ready")
+        // Until it has heard that the centre has no newer metadata its messages wait, whatever ends it; its own work does not.
+        pair.end("subject-77", SIGKILL)
+        try pair.start("subject-77")
+        #expect(try status(pair).controlOnlyUntil?.neighbours == ["centre"])
+        let words = try Binary.run(["node", "status", place.path])
+        #expect(words.output.contains("put back: its messages wait until 1 of centre have no newer"), "\(words.output)")
         try pair.probe(1, group: 1)
+        pair.end("subject-77", SIGTERM)
+        try pair.start("centre")
+        try pair.start("subject-77")
+        #expect(try TestFederation.wait(milliseconds: 20_000) { try status(pair).controlOnlyUntil == nil })
+        pair.end("subject-77", SIGKILL)
+        try pair.start("subject-77")
+        #expect(try status(pair).controlOnlyUntil == nil)
         #expect(try Binary.run(["store", "verify", place.path]).exit == 0)
     }
 

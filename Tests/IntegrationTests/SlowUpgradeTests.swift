@@ -66,6 +66,21 @@ struct SlowUpgradeTests {
             }, "its origin knows that it is held")
     }
 
+    @Test("A restored node does not wait for a neighbour that cannot say what is awaited")
+    func restored() throws {
+        let federation = try ProcessFederation(["subject-77"])
+        let place = federation.place("subject-77")
+        try federation.start("centre", binary: try SlowUpgradeTests.previous.get())
+        try federation.start("subject-77")
+        federation.end("subject-77", SIGTERM)
+        let opened = try Binary.run(["node", "init", place.path, "--new-incarnation", "--reason", "a test"])
+        #expect(opened.exit == 0, "\(opened.output)")
+        try federation.start("subject-77")
+        try federation.probe(4, group: 1)
+        #expect(try TestFederation.wait(milliseconds: 20_000) { try federation.applied() == 4 }, "\(federation.log)")
+        #expect(federation.log.contains("control-only-over"))
+    }
+
     private func send(from place: NodeFolder, to destination: String) throws {
         let store = try Store.open(
             directory: place.storeFolder, tables: ContactCentreTables.all,

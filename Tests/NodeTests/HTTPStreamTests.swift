@@ -1,3 +1,4 @@
+import Federation
 import Glibc
 import Synchronization
 import Testing
@@ -148,13 +149,15 @@ import Testing
             }
             let server = try HTTPServer(.tcp(host: "127.0.0.1", port: 0), handler: handler)
             let address = server.address
+            let isGone = Monitor(false)
             try await onThreads(5) { client in
                 if client == 4 {
                     usleep(.random(in: 0...50_000))
-                    return server.stop(within: .milliseconds(100))
+                    server.stop(within: .milliseconds(100))
+                    return isGone.change { $0 = true }
                 }
-                // Until the server is gone: every failure from then on is what is wanted.
-                while let socket = try? TestSocket(address) {
+                // Until the server is gone: every failure from then on is what is wanted, and its port may be somebody else's.
+                while !isGone.changeQuietly({ $0 }), let socket = try? TestSocket(address) {
                     let path = client == 0 ? "/events" : "/work"
                     while socket.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n") {
                         guard (try? socket.read(until: "\r\n\r\n")) != nil, client != 0 else { break }

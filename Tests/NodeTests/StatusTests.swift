@@ -106,6 +106,16 @@ struct StatusTests {
             $0.link = NodeCondition.Link(state: "dark", since: ago(1_000), via: id("relay"))
             $0.heard = ago(7_200_000)
         },
+        Case(
+            code: .metadataOnly, isUrgent: true,
+            says: "nothing but signed metadata passes for 10 min (certificate-expired: that of subject-77)"
+        ) {
+            $0.link?.state = "metadata-only"
+            $0.link?.why = "certificate-expired: that of subject-77"
+        },
+        Case(code: .controlOnly, isUrgent: true, says: "its messages wait until neighbours agree") {
+            $0.report?.isControlOnly = true
+        },
         Case(code: .refused, isUrgent: true, says: "accepts nothing") {
             $0.link?.state = "refused"
             $0.heard = nil

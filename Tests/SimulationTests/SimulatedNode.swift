@@ -59,9 +59,14 @@ final class SimulatedNode {
             try RoomLedger(limits: limits, in: transaction)
         }
         let known = try Store.read(engine) { transaction throws(StoreError) in
-            (try Sessions.streams(in: transaction), try Sessions.peers(in: transaction))
+            (
+                try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
+                try transaction.number(MetaKey.controlOnly) != 0
+            )
         }
-        exchange = Exchange(node: name, incarnation: incarnation, routes: routes, rows: known.0, peers: known.1)
+        exchange = Exchange(
+            node: name, incarnation: incarnation, routes: routes, rows: known.0, peers: known.1,
+            isControlOnly: known.2)
         isUp = true
     }
 

@@ -96,6 +96,37 @@ struct TrustSpreadTests {
         #expect(try #require(world.sites[node]).notes.contains("metadata-expired"))
     }
 
+    @Test("Who has slept knows which neighbours have nothing newer, and believes none that says it has")
+    func agreeing() throws {
+        var world = try TrustWorld(
+            ["centre", "subject-11", "subject-12", "subject-13"], links: [(1, 0), (2, 0), (2, 1), (2, 3), (3, 0)])
+        let ids = world.sites.keys.sorted()
+        let sleeper = ids[2]
+        world.run(milliseconds: 1000)
+        #expect(world.sites[sleeper]?.exchange.agreeing == [ids[0], ids[1], ids[3]])
+        world.cut(sleeper)
+        try world.publish(
+            try world.ceremony.proposal(
+                TrustWorld.topology(ids.map(\.text), version: 2), after: world.state(world.centre), reason: "next",
+                now: world.wall))
+        world.run(milliseconds: 1000)
+        world.mend(sleeper)
+        #expect(world.sites[sleeper]?.exchange.agreeing == [])
+        var isCaughtUp = false
+        for _ in 0..<200 {
+            world.run(milliseconds: 10, tick: 10)
+            isCaughtUp = world.state(sleeper).topology.version == 2
+            // Whoever is behind agrees with nobody who is not.
+            if !isCaughtUp { #expect(world.sites[sleeper]?.exchange.agreeing == []) }
+        }
+        #expect(isCaughtUp && world.sites[sleeper]?.exchange.agreeing == [ids[0], ids[1], ids[3]])
+        world.step(sleeper) {
+            $0.arrived(
+                .have(TrustVersions(root: 1, timestamp: 1_000_000)), from: ids[3], now: $1, monotonic: $2)
+        }
+        #expect(world.sites[sleeper]?.exchange.agreeing == [ids[0], ids[1]])
+    }
+
     /// What a neighbour may do wrong.
     enum Hostility: CaseIterable {
         case claimsTooMuch, sendsNothing, sendsRubbish, sendsMore, sendsOld, sendsCrumbs

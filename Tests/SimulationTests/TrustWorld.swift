@@ -41,6 +41,8 @@ struct TrustWorld {
     var latency: Int64 = 40
     /// Of a thousand.
     var loss = 0
+    /// Whether a link carries words of metadata, where links are another world's.
+    var carries: (NodeID, NodeID) -> Bool = { _, _ in true }
 
     /// - Parameters:
     ///   - nodes: the first is the centre.
@@ -107,6 +109,7 @@ struct TrustWorld {
     private func isOpen(_ one: NodeID, _ other: NodeID) -> Bool {
         !cut.contains(one) && !cut.contains(other) && sites[one]?.isAsleep == false && sites[other]?.isAsleep == false
             && links.contains { ($0.0 == one && $0.1 == other) || ($0.0 == other && $0.1 == one) }
+            && carries(one, other)
     }
 
     mutating func cut(_ node: NodeID) { cut.insert(node) }

@@ -44,6 +44,23 @@ extension World {
         } catch { violations.append("\(node.name) cannot be put back: \(error)") }
     }
 
+    /// Neighbours have nothing newer of the signed metadata, when they have said so.
+    func agree(_ node: SimulatedNode) {
+        let life = node.life
+        after(Int64(draw(100..<4000))) { [unowned self] in
+            guard node.isUp, node.life == life else { return }
+            met("restored, for control only")
+            enqueue(
+                node,
+                WriteJob(.essential) { transaction in
+                    try transaction.setNumber(MetaKey.controlOnly, 0)
+                } completion: { [unowned self] result in
+                    guard case .success = result, node.life == life else { return }
+                    act(node, node.exchange?.metadataAgreed() ?? [])
+                })
+        }
+    }
+
     /// As a node does when it starts.
     func askForGaps(_ node: SimulatedNode) {
         guard node.isUp, let inbox = node.inbox else { return }

@@ -47,6 +47,10 @@ struct Scene {
     var hasTraps = true
     /// People work at the centre and in the regions, and the newer topology moves a home.
     var hasAppeals = false
+    /// Virtual seconds at which a node's certificate ends; absent: never.
+    var certificateEnds: [String: Int64] = [:]
+    /// Milliseconds that a node's clock is ahead.
+    var clockAhead: [String: Int64] = [:]
 }
 
 /// Two regions, a relay and a centre on virtual clock, network and disk. One seed replays everything.
@@ -67,9 +71,9 @@ final class World {
     let bug: PlantedBug?
     /// How often each message has ended a process.
     var traps: [CountingApplication.Message: Int] = [:]
-    private let scene: Scene
+    var scene: Scene
     private var pumpsWaiting: Set<SessionNumber> = []
-    private var connections: [Int: Connection] = [:]
+    private(set) var connections: [Int: Connection] = [:]
     private var nextConnection = 0
     private var nextSession: SessionNumber = 0
     private var faultsEnabled = true
@@ -92,8 +96,10 @@ final class World {
     /// Milliseconds from the wish to send to the effect, by message.
     private(set) var latency: [ID128: Int64] = [:]
 
-    private struct Connection {
+    struct Connection {
         var ends: [(node: NodeID, session: SessionNumber, life: Int)]
+        /// As each end judges by its own clock.
+        var scopes: [SessionScope]
         /// When the last bytes sent by each end arrive: what follows comes no earlier.
         var arrival: [Int64] = [0, 0]
         var dead = false
@@ -119,7 +125,10 @@ final class World {
         for leaf in routes.leaves {
             at(scene.linkedAt[leaf.text] ?? 0) { [unowned self] in dial(leaf) }
         }
-        every(1000) { [unowned self] in for name in names { flush(name) } }
+        every(1000) { [unowned self] in
+            for name in names { flush(name) }
+            lookAtCertificates()
+        }
         every(20) { [unowned self] in inject() }
         if scene.hasAppeals { openOffices() }
     }
@@ -138,6 +147,7 @@ final class World {
         }
         advance(to: 6000)
         faultsEnabled = false
+        for name in names { renew(name.text) }
         for name in names where nodes[name]?.isUp == false { boot(name) }
         every(500) { [unowned self] in for name in names { if let node = nodes[name] { decide(node) } } }
         let limit = now + 600_000
@@ -173,6 +183,12 @@ final class World {
         }
     }
 
+    /// Time passes in which nothing happens: days at once.
+    func skip(seconds: Int64) {
+        now += 1000 * seconds
+        for index in events.indices { events[index].time += 1000 * seconds }
+    }
+
     private func earlier(_ left: Int, _ right: Int) -> Bool {
         (events[left].time, events[left].order) < (events[right].time, events[right].order)
     }
@@ -192,7 +208,7 @@ final class World {
         }
     }
 
-    private func after(_ delay: Int64, _ run: @escaping Event) { at(now + delay, run) }
+    func after(_ delay: Int64, _ run: @escaping Event) { at(now + delay, run) }
 
     func every(_ period: Int64, _ run: @escaping Event) {
         after(period) { [unowned self] in
@@ -227,6 +243,7 @@ final class World {
             if scene.hasAppeals { openDesk(node) }
             releaseParked(node)
             askForGaps(node)
+            if node.exchange?.isControlOnly == true { agree(node) }
             if scene.hasAppeals { reconcile(node) }
         } catch { violations.append("\(name) does not start: \(error)") }
     }
@@ -446,9 +463,12 @@ final class World {
     }
 
     private func connect(_ dialler: SimulatedNode, _ listener: SimulatedNode) {
+        let scopes = [dialler, listener].compactMap { scope(dialler.name, listener.name, at: $0.name) }
+        // Too long ago for one of the two: it refuses the handshake.
+        guard scopes.count == 2 else { return }
         nextConnection += 1
         let number = nextConnection
-        var connection = Connection(ends: [])
+        var connection = Connection(ends: [], scopes: scopes)
         for node in [dialler, listener] {
             nextSession += 1
             connection.ends.append((node.name, nextSession, node.life))
@@ -459,13 +479,13 @@ final class World {
         for (index, node) in [dialler, listener].enumerated() {
             let peer = index == 0 ? listener : dialler
             let actions = node.exchange?.sessionOpened(
-                connection.ends[index].session, peer: peer.name, dialled: index == 0)
+                connection.ends[index].session, peer: peer.name, dialled: index == 0, scope: scopes[index])
             act(node, actions ?? [])
         }
     }
 
     /// Both ends learn, each in its own time, that the connection is gone.
-    private func drop(_ number: Int) {
+    func drop(_ number: Int) {
         guard let connection = connections[number], !connection.dead else { return }
         connections[number]?.dead = true
         for end in connection.ends {

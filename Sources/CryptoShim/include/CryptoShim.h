@@ -107,11 +107,12 @@ int cs_context_add_anchor(cs_context *context, const char *trust_domain, const c
 void cs_context_free(cs_context *context);
 
 /// Asked in the handshake, when the peer's certificate is there: 1 takes the peer, 0 refuses it. What is wrong with the
-/// chain is told, and is not for the owner to overlook.
+/// chain is told, and is not for the owner to overlook; that the certificate itself has ended is the owner's to judge.
 typedef int (*cs_acceptance)(
     void *owner, const struct cs_certificate_facts *facts, enum cs_fault chain, const char *words);
 
-cs_session *cs_session_new(cs_context *context, int is_server, cs_acceptance accept);
+/// Chains are checked at an instant in seconds since 1970, or at the last one of a certificate that has ended before it.
+cs_session *cs_session_new(cs_context *context, int is_server, int64_t at, cs_acceptance accept);
 void cs_session_set_owner(cs_session *session, void *owner);
 void cs_session_free(cs_session *session);
 /// Bytes from the network. Returns how many were taken.

@@ -79,11 +79,12 @@ package struct DialProbe {
     }
 
     private func meet(_ socket: borrowing Socket, _ peer: NodeID) -> [CheckStep] {
-        let session = TLSSession(context, role: .client, expected: peer)
+        let session = TLSSession(context, role: .client, expected: peer, at: Clocks.wall())
         do throws(TLSFault) {
             try exchange(socket, session) { session.state != .handshaking }
         } catch { return DialProbe.steps(upTo: error, peer, isKnown: session.accepted != nil) }
         let met = ["tls", "certificate", "pin"].map { CheckStep($0, .good, DialProbe.words[$0] ?? "", peer: peer) }
+        if let why = session.restriction { return [met[0], DialProbe.ended(peer, why)] }
         // Whether the other end takes this one is known when it has said something.
         var assembler = FrameAssembler()
         var heard: FramedMessage?
@@ -177,10 +178,20 @@ package struct DialProbe {
         ]
     }
 
+    /// A certificate of the two ends has ended, and the session is of the kind that carries metadata only.
+    static func ended(_ peer: NodeID, _ why: String) -> CheckStep {
+        CheckStep(
+            "certificate", .failed, "\(why): nothing but signed metadata passes", peer: peer,
+            remedy: "at the node whose it is: \(DialProbe.renewal)")
+    }
+
+    private static let renewal = "ekc authority issue, ekc node init DIR --answer FILE, then start it again"
+
     /// Which step a fault belongs to.
     static func step(of code: String) -> String {
         switch code {
-        case "no-certificate", "chain-refused", "certificate-expired", "certificate-not-yet-valid", "wrong-segment":
+        case "no-certificate", "chain-refused", "certificate-expired", "own-certificate-expired",
+            "certificate-not-yet-valid", "wrong-segment":
             "certificate"
         case _ where code.hasPrefix("certificate-lint"): "certificate"
         case "not-pinned", "pin-mismatch", "wrong-peer", "own-certificate": "pin"
@@ -191,7 +202,8 @@ package struct DialProbe {
 
     private static func remedy(_ code: String, _ peer: NodeID) -> String {
         switch code {
-        case "certificate-expired": "renew it at \(peer): ekc authority issue, ekc node init DIR --answer FILE"
+        case "certificate-expired": "renew it at \(peer): \(renewal)"
+        case "own-certificate-expired": "renew this node's: \(renewal)"
         case "certificate-not-yet-valid": "see the clocks of both ends"
         case _ where code.hasPrefix("certificate-lint"):
             "it is none that an authority of the federation issues: let one issue it, ekc authority issue"

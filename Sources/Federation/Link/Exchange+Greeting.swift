@@ -33,6 +33,17 @@ extension Exchange {
             tokens: known?.tokens ?? [], held: held, offered: offered)
     }
 
+    /// Of a session that carries signed metadata only: nothing of streams is said, and who does not know such sessions
+    /// understands no version of it.
+    func metadataHello() -> Hello {
+        var hello = Hello(
+            topologyVersion: routes.topologyVersion, incarnation: incarnation, knownIncarnation: nil, tokens: [],
+            held: [], offered: [])
+        hello.lowest = Hello.metadataVersion
+        hello.isMetadataOnly = true
+        return hello
+    }
+
     mutating func greeted(
         _ hello: Hello, _ number: SessionNumber, _ outbox: some OutboxReading,
         _ random: () -> ID128
@@ -41,7 +52,14 @@ extension Exchange {
         guard hello.lowest <= Hello.protocolVersion, hello.highest >= Hello.lowestVersion else {
             throw FrameFault("protocol-version")
         }
-        sessions[number]?.version = min(hello.highest, Hello.protocolVersion)
+        let version = min(hello.highest, Hello.protocolVersion)
+        sessions[number]?.version = version
+        // Clocks differ by minutes: what one end wants less of is less. Neither store is looked at.
+        if sessions[number]?.scope == .metadataOnly || hello.isMetadataOnly {
+            guard version >= Hello.metadataVersion else { throw FrameFault("protocol-version") }
+            sessions[number]?.phase = .metadataOnly
+            return []
+        }
         for entry in hello.held where !goes(entry.stream, to: peer) { throw FrameFault("hello-wrong-stream") }
         for entry in hello.offered where previousHop(of: entry.stream) != peer {
             throw FrameFault("hello-wrong-stream")

@@ -128,7 +128,7 @@ extension Exchange {
         var actions: [ExchangeAction] = []
         // A hello that has gone already told what was so then: who is greeted hears of the room behind it.
         for number in sessions.numbers {
-            guard let session = sessions[number], session.phase != .refused else { continue }
+            guard let session = sessions[number], session.carriesPayload else { continue }
             var held = everywhere ? session.awaitingResend : session.awaitingResend.filter { opened.contains(Room($0)) }
             for stream in rows.keys where everywhere || opened.contains(Room(stream)) {
                 guard stream.origin != node, stream.destination != node, stream.destination != .everyone else {

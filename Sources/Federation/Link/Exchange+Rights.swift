@@ -1,4 +1,5 @@
-/// The first relay of a stream holds it against the rights: what its origin may not send goes no further.
+/// What is not taken for now stays where it is. The first relay of a stream holds it against the rights: what its origin
+/// may not send goes no further.
 extension Exchange {
     /// - Returns: nil when nothing is against it.
     /// - Throws: `right-denied`: it was never allowed, which only broken or hostile software sends.
@@ -6,6 +7,9 @@ extension Exchange {
         to header: EnvelopeHeader, from peer: NodeID, _ number: SessionNumber
     ) throws(FrameFault) -> [ExchangeAction]? {
         let stream = header.stream
+        guard mayPass(stream) else {
+            return header.position == expected(stream, number) ? hold(stream, number).actions : nil
+        }
         guard stream.origin == peer, stream.destination != node else { return nil }
         switch routes.verdict(on: header) {
         // What was allowed when it was sent goes on to who decides.
@@ -18,18 +22,25 @@ extension Exchange {
         }
     }
 
-    /// It stays at its origin, and with it what comes behind it in its stream. Nothing is asked for again now: what came
-    /// before may still be on its way into the store, and is told of when it is there.
     private mutating func wait(_ header: EnvelopeHeader, _ number: SessionNumber) -> [ExchangeAction] {
         let stream = header.stream
+        let (isNews, actions) = hold(stream, number)
+        let note = ExchangeAction.note(
+            code: "topology-awaited", peer: stream.origin,
+            detail: "\(header.kind) in \(stream) is sent under topology \(header.topologyVersion)")
+        return (isNews ? [note] : []) + actions
+    }
+
+    /// What has come stays at who sent it, and with it what comes behind it in its stream. Nothing is asked for again now:
+    /// what came before may still be on its way into the store, and is told of when it is there.
+    private mutating func hold(
+        _ stream: StreamID, _ number: SessionNumber
+    ) -> (isNews: Bool, actions: [ExchangeAction]) {
         let isNews = awaited.insert(stream).inserted
         sessions.change(number) { $0.awaitingResend.insert(stream) }
         var bytes: [UInt8] = []
         Frame.append(.ack, LinkCodec.acks([ack(stream, rows[stream] ?? StreamRow(ordinal: 0))])[...], to: &bytes)
-        let note = ExchangeAction.note(
-            code: "topology-awaited", peer: stream.origin,
-            detail: "\(header.kind) in \(stream) is sent under topology \(header.topologyVersion)")
-        return (isNews ? [note] : []) + [.send(number, bytes)] + submitReceived(number)
+        return (isNews, [.send(number, bytes)] + submitReceived(number))
     }
 
     func expected(_ stream: StreamID, _ number: SessionNumber) -> UInt64 {
@@ -38,8 +49,9 @@ extension Exchange {
 
     /// What waited at its origin for the topology that is in force now may come.
     mutating func awaitedIsHere() -> [ExchangeAction] {
-        due.formUnion(awaited)
-        awaited = []
+        let passing = awaited.filter(mayPass)
+        due.formUnion(passing)
+        awaited.subtract(passing)
         return takeAgain()
     }
 

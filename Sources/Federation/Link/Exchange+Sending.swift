@@ -26,7 +26,8 @@ extension Exchange {
     }
 
     private mutating func nextLane(_ number: SessionNumber) -> Lane? {
-        sessions.change(number) { $0.nextLane() }
+        let passing = passingLanes
+        return sessions.change(number) { $0.nextLane(of: passing) }
     }
 
     private mutating func sendFrame(

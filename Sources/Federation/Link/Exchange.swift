@@ -45,6 +45,8 @@ package struct Exchange: Sendable {
     var reports: [NodeID: NodeReport] = [:]
     /// A peer has shown that this node's store is behind: an administrator must open a new incarnation.
     package internal(set) var isRewound = false
+    /// The store was put back, and the signed metadata may be older than that of others: only the lane of control passes.
+    package internal(set) var isControlOnly: Bool
     /// The lives whose streams are known here, by origin: one that invents lives is not followed for ever.
     private var lives: [NodeID: Set<Incarnation>] = [:]
     static let mostLives = 128
@@ -58,12 +60,13 @@ package struct Exchange: Sendable {
 
     package init(
         node: NodeID, incarnation: Incarnation, routes: any Routes, rows: [StreamChange],
-        peers: [(node: NodeID, row: PeerRow)], isRewound: Bool = false
+        peers: [(node: NodeID, row: PeerRow)], isRewound: Bool = false, isControlOnly: Bool = false
     ) {
         self.node = node
         self.incarnation = incarnation
         self.routes = routes
         self.isRewound = isRewound
+        self.isControlOnly = isControlOnly
         self.rows = Dictionary(rows.map { ($0.id, $0.row) }, uniquingKeysWith: { first, _ in first })
         self.peers = Dictionary(peers.map { ($0.node, $0.row) }, uniquingKeysWith: { first, _ in first })
         for stream in self.rows.keys { lives[stream.origin, default: []].insert(stream.incarnation) }
@@ -78,13 +81,18 @@ package struct Exchange: Sendable {
     /// Bytes of a session that wait for the store: while there are too many, no more are read.
     package func waiting(_ number: SessionNumber) -> Int { sessions[number]?.pendingBytes ?? 0 }
 
-    /// Whether the peer of a session that runs knows frames of signed metadata.
+    /// Whether the peer of a session that is up knows frames of signed metadata.
     package func speaksOfMetadata(_ number: SessionNumber) -> Bool {
-        isRunning(number) && sessions[number]?.version ?? 1 >= Hello.metadataVersion
+        isUp(number) && sessions[number]?.version ?? 1 >= Hello.metadataVersion
     }
 
-    /// True once the peer's hello has been accepted.
+    /// True once the peer's hello has been accepted, whatever the session carries.
+    package func isUp(_ number: SessionNumber) -> Bool { isRunning(number) || isMetadataOnly(number) }
+
+    /// Payload passes.
     package func isRunning(_ number: SessionNumber) -> Bool { sessions[number]?.phase == .running }
+
+    package func isMetadataOnly(_ number: SessionNumber) -> Bool { sessions[number]?.phase == .metadataOnly }
 
     /// What is known of each open session.
     package var links: [LinkStatus] {
@@ -96,16 +104,19 @@ package struct Exchange: Sendable {
     // MARK: Sessions
 
     /// A link is up: both ends know each other by certificate and pin.
-    package mutating func sessionOpened(_ number: SessionNumber, peer: NodeID, dialled: Bool) -> [ExchangeAction] {
+    package mutating func sessionOpened(
+        _ number: SessionNumber, peer: NodeID, dialled: Bool, scope: SessionScope = .full
+    ) -> [ExchangeAction] {
         var actions: [ExchangeAction] = []
         if let old = sessionOf[peer] {
             actions += end(old, code: "replaced", detail: "a newer session of \(peer) is open")
         }
         forgetDue(of: peer)
-        sessions[number] = Session(peer: peer, dialled: dialled)
+        sessions[number] = Session(peer: peer, dialled: dialled, scope: scope)
         sessionOf[peer] = number
         var bytes: [UInt8] = []
-        Frame.append(.hello, hello(to: peer).encoded()[...], to: &bytes)
+        let hello = scope == .full ? hello(to: peer) : metadataHello()
+        Frame.append(.hello, hello.encoded()[...], to: &bytes)
         actions.append(.send(number, bytes))
         return actions
     }
@@ -260,9 +271,9 @@ package struct Exchange: Sendable {
             : stream.destination == .everyone
                 || mayRelay && !closedRooms.contains(Room(stream))
                     && !awaited.contains(stream) && !due.contains(stream)
+        let hasCredit = open && !isHeld && mayPass(stream)
         return Ack(
-            stream: stream, through: row.last, credit: row.last + (open && !isHeld ? Exchange.window : 0),
-            resend: resend)
+            stream: stream, through: row.last, credit: row.last + (hasCredit ? Exchange.window : 0), resend: resend)
     }
 
     /// A work is durable, or has failed. Told after `committed` of the same commit.
@@ -304,10 +315,10 @@ package struct Exchange: Sendable {
     ) -> [ExchangeAction] {
         guard let session = sessions[number] else { return [] }
         do throws(FrameFault) {
-            guard session.phase == .running || [.hello, .bye, .ping, .pong].contains(message.kind) else {
+            guard session.phase == .running || session.mayBring(message.kind) else {
                 // A refused session carries nothing; before the hello nothing may come.
                 if session.phase == .refused { return [] }
-                throw FrameFault("hello-expected")
+                throw FrameFault(session.phase == .metadataOnly ? "metadata-only" : "hello-expected")
             }
             switch message.kind {
             case .hello:

@@ -47,7 +47,7 @@ package protocol OutboxReading {
 
 /// The state of a link, for people.
 package struct LinkStatus: Sendable, Hashable {
-    package enum Phase: String, Sendable { case greeting, running, refused }
+    package enum Phase: String, Sendable { case greeting, running, metadataOnly, refused }
     package var peer: NodeID
     package var phase: Phase
     package var refusal: String?

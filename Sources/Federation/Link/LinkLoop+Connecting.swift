@@ -13,7 +13,8 @@ extension LinkLoop {
             let socket = try Socket.connecting(to: address)
             dial.isOpen = true
             dialling[peer] = dial
-            add(Connection(socket, TLSSession(configuration.context, role: .client, expected: peer), dialled: peer))
+            let session = TLSSession(configuration.context, role: .client, expected: peer, at: Clocks.wall())
+            add(Connection(socket, session, dialled: peer))
         } catch {
             dialling[peer] = dial
             dialFailed(peer)
@@ -42,7 +43,8 @@ extension LinkLoop {
             if let longest = other.flatMap({ connections[CInt($0)] }) {
                 hangUp(longest, code: "too-many-handshakes", detail: "it gave way to a newer connection")
             }
-            add(Connection(socket, TLSSession(configuration.context, role: .server), dialled: nil))
+            let session = TLSSession(configuration.context, role: .server, at: Clocks.wall())
+            add(Connection(socket, session, dialled: nil))
             errno = 0
         }
         guard errno == EMFILE || errno == ENFILE else { return }

@@ -37,6 +37,8 @@ final class Connection {
     var isUp = false
     /// Seconds since 1970: the session goes no further.
     var expires = Int64.max
+    /// Why it carries signed metadata only, in words; nil: it carries everything.
+    var restriction: String?
 
     init(_ socket: consuming Socket, _ tls: TLSSession, dialled: NodeID?) {
         self.socket = socket
@@ -122,7 +124,7 @@ extension LinkLoop {
             while !connection.isClosed, !connection.isPaused, let message = try connection.assembler.next() {
                 if answered(message, connection) || heardMetadata(message, connection) { continue }
                 act(exchange.arrived(message, in: number, reading: reading, random: Random.id128))
-                if !connection.isUp, exchange.isRunning(number) { isUp(connection) }
+                if !connection.isUp, exchange.isUp(number) { isUp(connection) }
                 if exchange.waiting(number) > LinkLoop.mostWaiting { pause(connection) }
             }
         } catch { act(exchange.violated(number, error)) }
@@ -144,9 +146,10 @@ extension LinkLoop {
         let number = numberFor(connection)
         connection.number = number
         newcomers.leave(WaitingRoom.Guest(connection.descriptor))
-        connection.expires = min(
-            connection.tls.expires, Clocks.wall().milliseconds / 1000 + LinkLoop.longestSessionSeconds)
-        act(exchange.sessionOpened(number, peer: peer, dialled: connection.dialled != nil))
+        let scope = connection.tls.scope
+        let ends = connection.tls.expires + (scope == .full ? 0 : SessionScope.graceSeconds)
+        connection.expires = min(ends, Clocks.wall().milliseconds / 1000 + LinkLoop.longestSessionSeconds)
+        act(exchange.sessionOpened(number, peer: peer, dialled: connection.dialled != nil, scope: scope))
     }
 
     /// The other end has accepted this one too, and both stores are who they were.
@@ -154,11 +157,20 @@ extension LinkLoop {
         connection.isUp = true
         connection.lastPing = now()
         ping(connection)
-        if let dialled = connection.dialled { dialSucceeded(dialled) }
+        let number = connection.number ?? 0
         if let peer = connection.peer { markUp(peer) }
-        if let peer = connection.peer, exchange.speaksOfMetadata(connection.number ?? 0) { metadata?.up(peer) }
-        tell(
-            Event(code: "link-up", peer: connection.peer, detail: connection.dialled == nil ? "accepted" : "dialled"))
+        if let peer = connection.peer, exchange.speaksOfMetadata(number) { metadata?.up(peer) }
+        let direction = connection.dialled == nil ? "accepted" : "dialled"
+        if exchange.isMetadataOnly(number) {
+            // What it was dialled for does not pass: the pauses between attempts do not grow shorter by it.
+            let peer = connection.peer?.text ?? ""
+            let why = connection.tls.restriction ?? "by the clock of \(peer) a certificate has ended"
+            connection.restriction = why
+            tell(Event(code: "link-metadata-only", peer: connection.peer, detail: "\(direction); \(why)"))
+        } else {
+            if let dialled = connection.dialled { dialSucceeded(dialled) }
+            tell(Event(code: "link-up", peer: connection.peer, detail: direction))
+        }
     }
 
     /// The store has too much of this peer to do: the peer's own TCP holds it back.
@@ -244,8 +256,13 @@ extension LinkLoop {
             if now > connection.deadline { hangUp(connection, code: "handshake-timeout", detail: "no peer within 5 s") }
             return
         }
-        if Clocks.wall().milliseconds / 1000 >= connection.expires {
+        let wall = Clocks.wall().milliseconds / 1000
+        if wall >= connection.expires {
             return hangUp(connection, code: "session-expired", detail: "a certificate has ended, or 24 h have passed")
+        }
+        if connection.tls.scope == .metadataOnly, wall < connection.tls.expires {
+            return hangUp(
+                connection, code: "session-expired", detail: "the clock was set back: no certificate has ended")
         }
         if !connection.isPaused, now - connection.lastHeard > LinkLoop.silenceMilliseconds {
             return hangUp(connection, code: "peer-silent", detail: "nothing heard for 15 s")

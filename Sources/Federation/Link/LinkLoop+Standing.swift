@@ -4,6 +4,8 @@ package struct LinkStanding: Sendable, Hashable {
         case running
         /// Both are there, and are finding out whether they are who they were.
         case greeting
+        /// They are, and a certificate has ended: signed metadata passes, and nothing else.
+        case metadataOnly = "metadata-only"
         /// They are, and one of them wants nothing of the other: an administrator must look.
         case refused
         case dark
@@ -124,11 +126,13 @@ extension LinkLoop {
                 standing.state =
                     switch link.phase {
                     case .running: .running
+                    case .metadataOnly: .metadataOnly
                     case .greeting: .greeting
                     case .refused: .refused
                     }
-                standing.why = link.refusal
-                standing.echo = connections.values.first { $0.peer == peer && $0.isUp }?.echo
+                let connection = connections.values.first { $0.peer == peer && $0.isUp }
+                standing.why = link.refusal ?? connection?.restriction
+                standing.echo = connection?.echo
             }
             return standing
         }

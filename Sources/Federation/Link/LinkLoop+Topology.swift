@@ -17,6 +17,8 @@ extension LinkLoop {
                 hangUp(connection, code: "node-not-live", detail: "\(peer) is not live in the new topology")
             } else if let fault = connection.tls.objection(under: context) {
                 hangUp(connection, code: fault.code, detail: "by the newer metadata \(peer) is not accepted")
+            } else if connection.tls.scope == .metadataOnly, context.expires != old.context.expires {
+                hangUp(connection, code: "session-expired", detail: "this node has another certificate now")
             }
         }
         act(exchange.routesChanged(topology))
@@ -41,6 +43,9 @@ extension LinkLoop {
                 }
             })
     }
+
+    /// After a restore: neighbours have nothing newer.
+    func metadataAgreed() { post(.perform { loop in loop.act(loop.exchange.metadataAgreed()) }) }
 
     /// What is to be said to a neighbour of signed metadata; to one that is not there it is not said.
     package func say(_ message: [UInt8], to peer: NodeID) {

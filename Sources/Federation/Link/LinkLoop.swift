@@ -112,22 +112,22 @@ package final class LinkLoop: @unchecked Sendable {
         self.configuration = configuration
         self.store = store
         self.inbox = inbox
-        let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64, [NodeID: String], ReportBook)
+        let known: ([StreamChange], [(node: NodeID, row: PeerRow)], UInt64, [NodeID: String], ReportBook, UInt64)
         do throws(StoreError) {
             known =
                 store.health.damage != nil
-                ? ([], [], 0, [:], ReportBook())
+                ? ([], [], 0, [:], ReportBook(), 0)
                 : try store.read { transaction throws(StoreError) in
                     (
                         try Sessions.streams(in: transaction), try Sessions.peers(in: transaction),
                         try transaction.number(MetaKey.rewound), try PausedLinks.all(in: transaction),
-                        try ReportBook(in: transaction)
+                        try ReportBook(in: transaction), try transaction.number(MetaKey.controlOnly)
                     )
                 }
         } catch { throw FederationError(error.code.rawValue, error.detail, remedy: error.remedy) }
         exchange = Exchange(
             node: configuration.node, incarnation: store.incarnation, routes: configuration.topology, rows: known.0,
-            peers: known.1, isRewound: known.2 != 0)
+            peers: known.1, isRewound: known.2 != 0, isControlOnly: known.5 != 0)
         soundPacks = SoundPacks(known.0.map(\.row))
         paused = known.3
         reports = known.4

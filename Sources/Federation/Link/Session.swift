@@ -2,7 +2,9 @@
 struct Session: Sendable {
     let peer: NodeID
     let dialled: Bool
-    /// Can transition to: greeting → running, greeting → refused.
+    /// By this end; the peer may want it to be less.
+    let scope: SessionScope
+    /// Can transition to: greeting → running, greeting → metadataOnly, greeting → refused.
     var phase = LinkStatus.Phase.greeting
     var refusal: String?
     /// The life of the peer's store, once it has said hello.
@@ -33,10 +35,19 @@ struct Session: Sendable {
     var burstOpen = false
     var inWork = false
 
-    init(peer: NodeID, dialled: Bool) {
+    init(peer: NodeID, dialled: Bool, scope: SessionScope) {
         self.peer = peer
         self.dialled = dialled
+        self.scope = scope
     }
+
+    /// What a peer may say in a session over which no payload goes.
+    func mayBring(_ kind: FrameKind) -> Bool {
+        [.hello, .bye, .ping, .pong].contains(kind) || phase == .metadataOnly && kind == .metadata
+    }
+
+    /// Whether the peer may be told of payload: what has come, and what it may send.
+    var carriesPayload: Bool { phase == .running || phase == .greeting && scope == .full }
 
     fileprivate mutating func changed<Result>(by body: (inout Session) -> Result?) -> Result? { body(&self) }
 
@@ -46,10 +57,10 @@ struct Session: Sendable {
     }
 
     /// Whose turn it is.
-    mutating func nextLane() -> Lane? {
+    mutating func nextLane(of passing: LaneSet) -> Lane? {
         let catchingUp = turns.streams(in: .knowledge).contains { sending[$0]?.isLongBehind == true }
         var able = LaneSet()
-        for lane in LaneSet.lanes where hasSomething(in: lane) { able.insert(lane) }
+        for lane in LaneSet.lanes where passing.contains(lane) && hasSomething(in: lane) { able.insert(lane) }
         return turns.nextLane(among: able, catchingUp: catchingUp)
     }
 
@@ -168,6 +179,7 @@ struct LaneSet: Sendable {
     /// Once, and not an array a question.
     static let lanes = Lane.allCases
     static let all = LaneSet(bits: 0b1111)
+    static let control = LaneSet(bits: 0b0001)
     private var bits: UInt8 = 0
 
     init() {}

@@ -67,19 +67,31 @@ package final class TLSSession {
     private var verdict: Result<NodeID, TLSFault>?
     /// Whose certificate was seen and accepted, though the handshake may not be over.
     package var accepted: NodeID? { if case .success(let peer) = verdict { peer } else { nil } }
+    /// Why an open session carries signed metadata only, in words.
+    package var restriction: String? {
+        guard let accepted, scope == .metadataOnly else { return nil }
+        let whose = expires == context.expires ? context.rule.node : accepted
+        return "certificate-expired: that of \(whose) ended at \(Instant.text(Timestamp(milliseconds: expires * 1000)))"
+    }
     /// Bytes a peer may send before it is known: a handshake of ours takes about 2 KiB. What comes with the handshake's
     /// last bytes does not count.
     private static let handshakeLimit = 64 * 1024
     private var received = 0
     /// Seconds since 1970 at which the first of the two certificates ends.
     package private(set) var expires: Int64
+    private let now: Int64
+    /// What an open session may carry.
+    package private(set) var scope = SessionScope.full
 
-    /// - Parameter expected: whom a client has dialled; anybody else is `wrong-peer`.
-    package init(_ context: TLSContext, role: Role, expected: NodeID? = nil) {
+    /// - Parameters:
+    ///   - expected: whom a client has dialled; anybody else is `wrong-peer`.
+    ///   - now: at which certificates are judged.
+    package init(_ context: TLSContext, role: Role, expected: NodeID? = nil, at now: Timestamp) {
         self.context = context
         self.expected = expected
+        self.now = now.milliseconds / 1000
         expires = context.expires
-        session = cs_session_new(context.handle, role == .server ? 1 : 0, acceptance)
+        session = cs_session_new(context.handle, role == .server ? 1 : 0, self.now, acceptance)
         // Unretained, because the shim's session ends with this one.
         cs_session_set_owner(session, Unmanaged.passUnretained(self).toOpaque())
     }
@@ -118,6 +130,10 @@ package final class TLSSession {
             throw failed(TLSFault(profile, "what was negotiated differs from the profile"))
         }
         guard case .success(let peer) = verdict else { throw failed(TLSFault(CS_FAULT_NO_CERTIFICATE, "")) }
+        guard let scope = SessionScope(ends: expires, at: now) else {
+            throw failed(TLSFault("own-certificate-expired", "more than 30 days ago"))
+        }
+        self.scope = scope
         state = .open(peer)
     }
 
@@ -162,7 +178,7 @@ package final class TLSSession {
     }
 
     fileprivate func accepts(_ facts: CertificateFacts, chain: TLSFault?) -> Bool {
-        let verdict = context.rule.verdict(on: facts, chain: chain, expected: expected)
+        let verdict = context.rule.verdict(on: facts, chain: chain, expected: expected, at: now)
         self.verdict = verdict
         presented = facts
         expires = min(expires, facts.notAfter)
@@ -173,7 +189,7 @@ package final class TLSSession {
     /// Why the peer would be refused by newer rules, or nil: every change of metadata examines open sessions anew.
     func objection(under next: TLSContext) -> TLSFault? {
         guard let presented, case .success(let peer) = verdict else { return nil }
-        if case .failure(let fault) = next.rule.verdict(on: presented, expected: peer) { return fault }
+        if case .failure(let fault) = next.rule.verdict(on: presented, expected: peer, at: now) { return fault }
         guard next.rule.anchor(of: peer) == context.rule.anchor(of: peer) else {
             return TLSFault("chain-refused", "the segment of \(peer) has another authority now")
         }

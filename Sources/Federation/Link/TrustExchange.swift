@@ -58,6 +58,12 @@ package struct TrustExchange: Sendable {
     /// By the newest root: what its keys do not vouch for counts for nothing.
     private var versions: TrustVersions { TrustVersions(baseline) }
 
+    /// Neighbours whose last word is that they have nothing newer.
+    package var agreeing: Set<NodeID> {
+        let own = versions
+        return Set(peers.filter { $0.value.has.map { !$0.isNewer(than: own) } == true }.keys)
+    }
+
     /// A session with a neighbour that knows such messages has begun to run.
     package mutating func peerUp(_ peer: NodeID) -> [Action] {
         peers[peer] = Peer(has: nil, failures: peers[peer]?.failures ?? 0, asksAgain: peers[peer]?.asksAgain ?? 0)

@@ -21,6 +21,7 @@ extension FederationNode {
         let standing = links.standings().first { $0.peer == peer }
         var test = LinkTest(peer: peer.text, state: standing?.state.rawValue ?? "dark", steps: [])
         switch standing?.state {
+        case .metadataOnly: test.steps = [DialProbe.ended(peer, standing?.why ?? "a certificate has ended")]
         case .running:
             guard let echo = links.echo(peer, milliseconds: FederationNode.echoMilliseconds) else {
                 test.steps = [

@@ -12,6 +12,7 @@ extension FederationNode {
         }
         var report = NodeReport(at: Clocks.wall(), started: links.started)
         report.isRewound = facts.isRewound
+        report.isControlOnly = isControlOnly.changeQuietly { $0 }
         report.topologyVersion = topology.version
         report.metadataAge = UInt64(clamping: trust.freshness.age)
         report.certificateEnds = Timestamp(milliseconds: facts.ends * 1000)

@@ -12,6 +12,8 @@ package final class FederationNode: Sendable {
     package let links: LinkLoop
     package let trust: TrustKeeper
     let log: @Sendable (LinkLoop.Event) -> Void
+    /// The store was put back, and neighbours have not said yet that they have nothing newer.
+    let isControlOnly = Monitor(false)
     /// Held while a topology is put in force.
     let applying = Monitor(())
 
@@ -110,11 +112,14 @@ package final class FederationNode: Sendable {
 
     package func start() {
         links.start()
+        isControlOnly.changeQuietly { $0 = links.ask { $0.isControlOnly } }
+        if let notice = controlOnlyNotice { log(notice) }
         trust.start(
             TrustKeeper.Outside(
                 send: { [links] peer, bytes in links.say(bytes, to: peer) },
                 apply: { [unowned self] state in putInForce(state) },
-                publishKeys: { [unowned self] state, now in try offerKeys(state, now) }, log: log))
+                publishKeys: { [unowned self] state, now in try offerKeys(state, now) },
+                agree: { [unowned self] agreeing in goOn(with: agreeing) }, log: log))
         links.follow(metadata: trust)
     }
 

@@ -9,6 +9,8 @@ package final class TrustKeeper: Sendable {
         /// Looks whether the node has to sign its keys anew, and has the centre hear of it.
         /// - Returns: what the centre itself has to publish of its own.
         var publishKeys: @Sendable (SignedFederation, Timestamp) throws -> (NodeID, SignedKeys)?
+        /// Which neighbours have nothing newer; twice a second.
+        var agree: @Sendable (Set<NodeID>) -> Void
         var log: @Sendable (LinkLoop.Event) -> Void
     }
 
@@ -92,6 +94,8 @@ package final class TrustKeeper: Sendable {
 
     package var state: SignedFederation { shown.changeQuietly { $0.state } }
     package var freshness: Freshness { shown.changeQuietly { $0.freshness } }
+    /// Neighbours whose last word is that they have nothing newer than what is in force here.
+    var agreeing: Set<NodeID> { own.changeQuietly { $0.applyAgain == nil ? $0.exchange.agreeing : [] } }
 
     func start(_ outside: Outside) {
         self.outside.changeQuietly { $0 = outside }
@@ -162,6 +166,7 @@ package final class TrustKeeper: Sendable {
         if let again = own.changeQuietly({ $0.applyAgain }), again <= monotonic { apply(state) }
         if online != nil { renewIfDue(monotonic) }
         lookAtKeys(monotonic)
+        outside.changeQuietly { $0 }?.agree(agreeing)
     }
 
     private func save() {

@@ -16,6 +16,8 @@ package enum MetaKey {
     static let streamOrdinal = Array("stream-ordinal".utf8)
     static let start = Array("start".utf8)
     static let rewound = Array("rewound".utf8)
+    /// 1 from a restore until neighbours have nothing newer of the signed metadata.
+    static let controlOnly = Array("control-only".utf8)
     package static let incarnationCount = Array("incarnation-count".utf8)
     static func incarnationRecord(_ number: UInt64) -> [UInt8] { Array("incarnation/\(number)".utf8) }
     static let quarantineCount = Array("quarantine-count".utf8)

@@ -38,6 +38,8 @@ package enum NewIncarnation {
             try transaction.put(.meta, MetaKey.incarnation, writer.bytes)
             try transaction.setNumber(MetaKey.rewound, 0)
             try transaction.setNumber(MetaKey.reconcile, 1)
+            // What came back with the store may be old: who is denied, and what is no right any more.
+            try transaction.setNumber(MetaKey.controlOnly, 1)
             life = max(livesBefore, try transaction.number(MetaKey.incarnationCount)) + 1
             try transaction.setNumber(MetaKey.incarnationCount, life)
             try record(life, parent, incarnation, reason, actor, in: transaction)

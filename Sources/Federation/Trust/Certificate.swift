@@ -4,7 +4,7 @@ import CryptoShim
 package struct CertificateFacts: Sendable, Hashable {
     /// SHA-256 of the SubjectPublicKeyInfo, in hex.
     package var pin: String
-    /// Seconds since 1970, both ends included.
+    /// Seconds since 1970: from the first on, and before the second.
     package var notBefore: Int64
     package var notAfter: Int64
     package var version: Int
@@ -71,6 +71,27 @@ package struct CertificateFacts: Sendable, Hashable {
     }
 }
 
+/// What a session may carry, by the certificate of its two ends that ends first.
+package enum SessionScope: Sendable, Hashable {
+    case full
+    /// It has ended, and not long ago: signed metadata passes and nothing else, so that who has slept hears what is in force
+    /// and whose keys count (decision 0020).
+    case metadataOnly
+
+    package static let graceSeconds: Int64 = 30 * 86_400
+
+    /// Nil: it has ended too long ago. Instants in seconds since 1970.
+    package init?(ends: Int64, at now: Int64) {
+        if now < ends {
+            self = .full
+        } else if now - ends <= SessionScope.graceSeconds {
+            self = .metadataOnly
+        } else {
+            return nil
+        }
+    }
+}
+
 /// Who may be at the other end of a link (architecture §4): chain, URI, pin, our own lint and the negotiated profile must
 /// all agree. A value: it looks at nothing but what it is given.
 package struct AcceptanceRule: Sendable {
@@ -103,14 +124,17 @@ package struct AcceptanceRule: Sendable {
 
     /// The peer, or the stable code of the first thing that is wrong.
     /// - Parameters:
-    ///   - chain: what is wrong with the certificate's chain to the authority of its trust domain.
+    ///   - chain: what is wrong with the certificate's chain to the authority of its trust domain, at an instant of its life.
     ///   - expected: whom this end has dialled.
+    ///   - now: seconds since 1970. Of a certificate that has just ended the session's scope is less.
     package func verdict(
-        on facts: CertificateFacts, chain: TLSFault? = nil, expected: NodeID?
+        on facts: CertificateFacts, chain: TLSFault? = nil, expected: NodeID?, at now: Int64
     ) -> Result<NodeID, TLSFault> {
         func refuse(_ code: String) -> Result<NodeID, TLSFault> { .failure(TLSFault(code, facts.uri)) }
         if let rule = facts.lint { return refuse("certificate-lint:\(rule)") }
         if let chain { return .failure(chain) }
+        if now < facts.notBefore { return refuse("certificate-not-yet-valid") }
+        if SessionScope(ends: facts.notAfter, at: now) == nil { return refuse("certificate-expired") }
         // spiffe://<segment>.<federation>/node/<id>: the last part names the node, and then all of it is compared.
         guard let peer = NodeID(String(facts.uri.reversed().prefix { $0 != "/" }.reversed())) else {
             return refuse("wrong-segment")

@@ -6,6 +6,7 @@ package enum Farewell {
         "envelope-malformed",
         "frame-oversized", "frame-reserved-bits", "frame-truncated", "frame-unknown-kind", "handshake-timeout",
         "hello-expected", "hello-twice", "hello-wrong-stream", "link-paused", "message-malformed", "message-oversized",
+        "metadata-only",
         "node-not-live", "node-rewound", "not-linked", "not-ours-to-relay", "not-pinned", "peer-not-reading",
         "peer-silent", "pin-mismatch", "position-gap", "position-reused", "protocol-version", "receipt-beyond-sent",
         "receipt-wrong-stream", "replaced", "report-of-another", "right-denied", "session-expired", "stopping",

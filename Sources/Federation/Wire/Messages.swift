@@ -2,7 +2,8 @@
 ///
 ///     protocol lowest u16, highest u16 · topology version u64 · incarnation 16 · known incarnation of the receiver 16
 ///     (zero: none) · tokens u8 × (counter u64, random 16) · held u32 × (stream, last u64, digest 32, from 16,
-///     credit u64) · offered u32 × (stream, last u64, base u64, digest 32, forwarded u64, to 16) · bytes to come: ignored
+///     credit u64) · offered u32 × (stream, last u64, base u64, digest 32, forwarded u64, to 16) · flags u8: 1 metadata
+///     only (absent: none) · bytes to come: ignored
 package struct Hello: Sendable, Hashable {
     /// A stream that the sender of the hello receives from its peer.
     package struct Held: Sendable, Hashable {
@@ -25,7 +26,7 @@ package struct Hello: Sendable, Hashable {
         package var to: Incarnation?
     }
 
-    /// 2: receipts carry a tally, nodes report how they are, signed metadata goes from neighbour to neighbour.
+    /// 2: receipts carry a tally, nodes report how they are, signed metadata goes from neighbour to neighbour, also alone.
     package static let protocolVersion: UInt16 = 2
     /// From here on a peer knows frames of kind `report`.
     package static let reportsVersion: UInt16 = 2
@@ -41,6 +42,8 @@ package struct Hello: Sendable, Hashable {
     package var tokens: [SessionToken]
     package var held: [Held]
     package var offered: [Offered]
+    /// By the sender's clock a certificate has ended: nothing but signed metadata is to pass.
+    package var isMetadataOnly = false
 
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 256)
@@ -68,6 +71,7 @@ package struct Hello: Sendable, Hashable {
             writer.append(entry.forwarded)
             writer.append(entry.to)
         }
+        writer.append(UInt8(isMetadataOnly ? 1 : 0))
         return writer.bytes
     }
 
@@ -108,6 +112,7 @@ package struct Hello: Sendable, Hashable {
                     base: try reader.position(), digest: try reader.digest(),
                     forwarded: try reader.position(), to: try reader.incarnation()))
         }
+        isMetadataOnly = reader.isAtEnd ? false : try reader.number(UInt8.self) & 1 == 1
     }
 }
 

@@ -1,7 +1,7 @@
 /// What a node says of itself to the centre: counts and instants, and no field that could hold a word. It is state, not
 /// mail: it travels in a frame of a running session and is never kept in an outbox. Big endian:
 ///
-///     version u8 = 1 · flags u8 (1 rewound, 2 draining) · at i64 · started i64 · topology version u64 · knowledge u64
+///     version u8 = 1 · flags u8 (1 rewound, 2 draining, 4 control only) · at i64 · started i64 · topology version u64 · knowledge u64
 ///     · link certificate ends i64 · authority ends i64 · waiting u64 · oldest i64 (0: none) · closed rooms u32
 ///     · quarantined u64 · held elsewhere u64 · missing u64 · lost u64 · unbalanced u32 · used u64 · quota u64 · disk u64
 ///     · queues u16 × (name u64, waiting u32, overdue u32, oldest i64) · metadata age u64
@@ -45,6 +45,8 @@ package struct NodeReport: Sendable, Hashable {
     package var isRewound = false
     /// It takes nothing new.
     package var isDraining = false
+    /// Its store was put back: of messages only those of the lane of control pass.
+    package var isControlOnly = false
     /// By the node's clock.
     package var at: Timestamp
     package var started: Timestamp
@@ -96,7 +98,7 @@ extension NodeReport {
 
     func append(to writer: inout ByteWriter) {
         writer.append(UInt8(1))
-        writer.append(UInt8((isRewound ? 1 : 0) | (isDraining ? 2 : 0)))
+        writer.append(UInt8((isRewound ? 1 : 0) | (isDraining ? 2 : 0) | (isControlOnly ? 4 : 0)))
         for instant in [at, started] { writer.append(instant.milliseconds) }
         for number in [topologyVersion, knowledge] { writer.append(number) }
         for instant in [certificateEnds, authorityEnds] { writer.append(instant.milliseconds) }
@@ -133,6 +135,7 @@ extension NodeReport {
         self.init(at: try reader.instant(), started: try reader.instant())
         isRewound = flags & 1 != 0
         isDraining = flags & 2 != 0
+        isControlOnly = flags & 4 != 0
         topologyVersion = try reader.position()
         knowledge = try reader.position()
         certificateEnds = try reader.instant()

@@ -29,6 +29,11 @@ enum NodeCommands {
                     : metadata.ageSeconds * 1000 >= Freshness.warnMilliseconds ? ": stale" : ""))
         lines += metadata.denied.map { "denied: \($0)" }
         lines += metadata.faults.sorted { $0.key < $1.key }.map { "keys of \($0.key) are refused: \($0.value)" }
+        if let awaited = status.controlOnlyUntil {
+            lines.append(
+                "put back: its messages wait until \(awaited.count) of \(awaited.neighbours.joined(separator: ", ")) have no "
+                    + "newer signed metadata; ekc link list \(command.operands[0])")
+        }
         lines += status.links.map { "link \($0.peer): \($0.state)" }
         lines += status.outbox.sorted { $0.key < $1.key }.map { "outbox for \($0.key): \($0.value)" }
         if status.quarantined > 0 {

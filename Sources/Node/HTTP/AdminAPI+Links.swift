@@ -6,7 +6,7 @@ extension AdminAPI {
     struct Links: Codable {
         struct Link: Codable {
             var peer: String
-            /// running, greeting, refused, dark, paused.
+            /// running, metadata-only, greeting, refused, dark, paused.
             var state: String
             /// RFC 3339; not before the node's start.
             var since: String

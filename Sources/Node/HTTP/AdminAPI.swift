@@ -21,6 +21,11 @@ struct AdminAPI {
             var state: String
         }
 
+        struct Awaited: Codable {
+            var count: Int
+            var neighbours: [String]
+        }
+
         /// The signed metadata that is in force.
         struct Metadata: Codable {
             var root: UInt64
@@ -46,6 +51,9 @@ struct AdminAPI {
         var node: String
         /// `ready`; `node-rewound` or `store-damaged`: an administrator must look.
         var state: String
+        /// After a restore: how many neighbours have yet to say that they have no newer signed metadata, and who may. Until
+        /// then its messages wait; absent: they pass.
+        var controlOnlyUntil: Awaited?
         /// Since when it takes nothing new, RFC 3339.
         var drainingSince: String?
         /// What is wrong with the store, and the way back.
@@ -380,6 +388,9 @@ struct AdminAPI {
         }
         return Status(
             node: node.id.text, state: refusal?.code.rawValue ?? (rewound ? "node-rewound" : "ready"),
+            controlOnlyUntil: node.awaitedNeighbours.map {
+                Status.Awaited(count: $0.count, neighbours: $0.of.map(\.text))
+            },
             drainingSince: draining?.rfc3339, damage: refusal.map { "\($0.detail); \($0.remedy)" },
             incarnation: node.store.incarnation.text,
             federation: node.settings.federation, segment: node.settings.segment,

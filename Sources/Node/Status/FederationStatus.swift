@@ -24,9 +24,9 @@ struct FederationStatus: Codable {
 
     struct Node: Codable {
         var node: String
-        /// planned, live, suspended, retired; of a live one also draining, node-rewound.
+        /// planned, live, suspended, retired; of a live one also draining, node-rewound, control-only.
         var state: String
-        /// running, greeting, refused, dark, paused, here; absent for a node that is not live.
+        /// running, metadata-only, greeting, refused, dark, paused, here; absent for a node that is not live.
         var link: String?
         var linkSince: String?
         var why: String?
@@ -117,6 +117,8 @@ extension FederationStatus.Node {
         state = condition.state.rawValue
         if condition.state == .live, report?.isRewound == true {
             state = "node-rewound"
+        } else if condition.state == .live, report?.isControlOnly == true {
+            state = "control-only"
         } else if condition.state == .live, report?.isDraining == true {
             state = "draining"
         }

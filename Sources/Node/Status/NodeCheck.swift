@@ -132,7 +132,11 @@ struct NodeCheck {
         let words = "the certificate of the link key ends in \(days) days"
         var steps: [CheckStep] = []
         if context.expires * 1000 <= Clocks.wall().milliseconds {
-            steps.append(CheckStep("certificate", .failed, "it has ended", remedy: renew))
+            let words =
+                SessionScope(ends: context.expires, at: Clocks.wall().milliseconds / 1000) == nil
+                ? "no neighbour takes this node any more"
+                : "neighbours give this node signed metadata, and nothing else"
+            steps.append(CheckStep("certificate", .failed, "it has ended: \(words)", remedy: renew))
         } else if days < StatusLimits.certificateDays.warning {
             steps.append(CheckStep("certificate", .doubtful, words, remedy: renew))
         } else {

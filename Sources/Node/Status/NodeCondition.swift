@@ -3,7 +3,7 @@ import Federation
 /// How one node of the federation is, as it is known here and now. A value: where it came from it does not know.
 struct NodeCondition {
     struct Link {
-        /// running, greeting, refused, dark, paused; `here` for the node that is asked.
+        /// running, metadata-only, greeting, refused, dark, paused; `here` for the node that is asked.
         var state: String
         var since: Timestamp
         var why: String?

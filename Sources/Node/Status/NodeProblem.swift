@@ -6,9 +6,11 @@ struct NodeProblem: Codable, Equatable {
     enum Code: String, Codable, CaseIterable {
         case dark
         case refused
+        case metadataOnly = "metadata-only"
         case metadataStale = "metadata-stale"
         case nodeRewound = "node-rewound"
         case lost
+        case controlOnly = "control-only"
         case countsDisagree = "counts-disagree"
         case keyEnding = "key-ending"
         case storeFilling = "store-filling"
@@ -30,6 +32,9 @@ struct NodeProblem: Codable, Equatable {
     var isUrgent: Bool
     var what: String
     var remedy: String
+
+    static let renewal =
+        "have ekc authority issue answer request.json, ekc node init DIR --answer FILE, then start it again"
 
     var rank: Int { (isUrgent ? 0 : 100) + (Code.allCases.firstIndex(of: code) ?? 0) }
 }
@@ -86,6 +91,10 @@ extension NodeCondition {
                 "ekc link resume DIR \(link.via ?? node)")
         case "refused":
             add(.refused, true, "one end accepts nothing of the other for \(age)\(why)\(waits)", "ekc node status DIR")
+        case "metadata-only":
+            add(
+                .metadataOnly, true, "nothing but signed metadata passes for \(age)\(why)\(waits)",
+                "at the node whose certificate has ended: \(NodeProblem.renewal); if none has, set the clocks by NTP")
         case _ where link.isPaused:
             add(.paused, false, "its link is paused at the other end for \(age)\(waits)", "ekc link resume there")
         case _ where link.why?.contains("store-damaged") == true:
@@ -129,6 +138,12 @@ extension NodeCondition {
             add(
                 .nodeRewound, true, "its store is behind what its peers have seen",
                 "at the node: find out why, then ekc node init DIR --new-incarnation --reason …")
+        }
+        if report.isControlOnly {
+            add(
+                .controlOnly, true,
+                "its store was put back, and its messages wait until neighbours agree on the metadata",
+                "at the node: ekc node status DIR says whom it waits for; mend its links with them")
         }
         if report.lost > 0 {
             add(.lost, true, "\(report.lost) messages are gone for good", "at the node: gap-lost in its log names them")
@@ -181,7 +196,7 @@ extension NodeCondition {
                 code: .keyEnding, isUrgent: key.days < limits.urgent,
                 what: key.ends <= now ? "\(words) has ended" : "\(words) ends in \(key.days) days",
                 remedy: key.name == "link"
-                    ? "ekc authority issue, at the node ekc node init DIR --answer FILE, then start it again"
+                    ? "at the node: \(NodeProblem.renewal)"
                     : "make a new authority with the security administrator of its segment")
         }
     }

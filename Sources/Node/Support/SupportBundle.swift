@@ -221,7 +221,8 @@ extension SupportBundle {
     private static let codes: Set = [
         "unreachable", "connection-lost", "peer-silent", "peer-closed", "handshake-timeout", "not-pinned",
         "pin-mismatch",
-        "wrong-peer", "wrong-segment", "certificate-expired", "certificate-not-yet-valid", "chain-refused", "not-tls",
+        "wrong-peer", "wrong-segment", "metadata-only", "certificate-expired", "own-certificate-expired",
+        "certificate-not-yet-valid", "chain-refused", "not-tls",
         "no-alpn", "peer-refused", "session-expired", "not-linked", "node-not-live", "node-rewound", "port-in-use",
         "address-unusable", "address-not-numeric", "topology-invalid", "file-malformed", "file-unreadable",
         "key-folder-open", "key-file-open", "not-enrolled", "store-damaged", "store-in-use", "store-newer",
