@@ -38,6 +38,16 @@ struct TopologySchemaTests {
         }
     }
 
+    @Test("It has as many entries of each list as the reader takes")
+    func most() throws {
+        for (list, most) in TopologyDraft.most {
+            guard case .integer(let number) = try Self.at("properties", list, "maxItems").value else {
+                throw FederationError("no-number", list, remedy: "")
+            }
+            #expect(number == Int64(most), "\(list)")
+        }
+    }
+
     @Test("It has the words that the reader knows")
     func words() throws {
         let kinds = try Self.at("properties", "rights", "items", "properties", "kinds", "items", "enum")

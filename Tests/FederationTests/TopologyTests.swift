@@ -136,6 +136,24 @@ struct TopologyTests {
         #expect(found.allSatisfy { !$0.remedy.isEmpty })
     }
 
+    @Test("More entries than a federation has are one fault, before anything is worked out for every pair of them")
+    func many() {
+        for (list, name) in [("nodes", "node"), ("segments", "segment")] {
+            let most = TopologyDraft.most[list] ?? 0
+            let entries = (0...most).map { number in
+                list == "segments"
+                    ? #"{"id": "s-\#(number)", "profile": "tls13"}"#
+                    : #"{"id": "n-\#(number)", "segment": "centre", "state": "planned", "addresses": []}"#
+            }
+            var lines = TopologyTests.good
+            let place = lines.firstIndex { $0.hasPrefix("\"\(list)\"") } ?? 0
+            let end = lines[place...].firstIndex { $0.contains("]") && $0.hasSuffix("],") } ?? place
+            lines.replaceSubrange(place...end, with: ["\"\(list)\": [\(entries.joined(separator: ", "))],"])
+            let found = TopologyTests.faults(lines.joined(separator: "\n"))
+            #expect(found.map(\.code) == ["too-many-entries"], "\(name): \(found.prefix(3))")
+        }
+    }
+
     @Test("Ten faults are ten lines, each with its line number")
     func ten() {
         var lines = TopologyTests.good

@@ -103,8 +103,7 @@ package struct Topology: Sendable {
     private let segmentOf: [NodeID: Int]
     private let matrix: [UInt64]
     private let tenancyByID: [String: Tenancy]
-    /// For each destination, the next hop from every node that has a way to it.
-    private let nextHops: [NodeID: [NodeID: NodeID]]
+    private let ways: Ways
 
     init(_ draft: TopologyDraft) {
         version = draft.version
@@ -120,7 +119,7 @@ package struct Topology: Sendable {
         participants = draft.participants.compactMap(\.value.whole)
         byID = Dictionary(nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         tenancyByID = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        nextHops = Topology.ways(nodes.map(\.id), links)
+        ways = Ways(nodes.map(\.id), links)
         let places = Dictionary(
             segments.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
         segmentOf = byID.compactMapValues { places[$0.segment] }
@@ -209,38 +208,10 @@ package struct Topology: Sendable {
     package func areLinked(_ one: NodeID, _ other: NodeID) -> Bool {
         links.contains { ($0.dials == one && $0.listens == other) || ($0.dials == other && $0.listens == one) }
     }
-
-    /// Breadth first from each destination, neighbours in the order of their names: the same at every node, and a way is
-    /// always the concatenation of next hops.
-    static func ways(_ nodes: [NodeID], _ links: [Link]) -> [NodeID: [NodeID: NodeID]] {
-        var neighbours: [NodeID: [NodeID]] = [:]
-        for link in links {
-            neighbours[link.dials, default: []].append(link.listens)
-            neighbours[link.listens, default: []].append(link.dials)
-        }
-        neighbours = neighbours.mapValues { $0.sorted() }
-        var ways: [NodeID: [NodeID: NodeID]] = [:]
-        for destination in nodes {
-            var hops: [NodeID: NodeID] = [:]
-            var edge = [destination]
-            while !edge.isEmpty {
-                var next: [NodeID] = []
-                for node in edge {
-                    for neighbour in neighbours[node] ?? [] where neighbour != destination && hops[neighbour] == nil {
-                        hops[neighbour] = node
-                        next.append(neighbour)
-                    }
-                }
-                edge = next
-            }
-            ways[destination] = hops
-        }
-        return ways
-    }
 }
 
 extension Topology: Routes {
-    package func nextHop(from: NodeID, to: NodeID) -> NodeID? { nextHops[to]?[from] }
+    package func nextHop(from: NodeID, to: NodeID) -> NodeID? { ways.nextHop(from: from, to: to) }
     package var topologyVersion: UInt64 { version }
     package var publisher: NodeID? { centre }
 

@@ -224,8 +224,10 @@ extension TopologyDraft {
     private mutating func checkWays(_ loose: [NodeID?]) {
         let centres = firstNodes.filter { $0.value.segment == "centre" }
         guard lists["links"] != nil, centres.count == 1, let centre = centres[0].value.id else { return }
-        let ways = Topology.ways(nodes.compactMap(\.value.id), links.compactMap(\.value.whole))
-        func areJoined(_ one: NodeID, _ other: NodeID) -> Bool { one == other || ways[one]?[other] != nil }
+        let ways = Ways(nodes.compactMap(\.value.id), links.compactMap(\.value.whole))
+        func areJoined(_ one: NodeID, _ other: NodeID) -> Bool {
+            one == other || ways.nextHop(from: other, to: one) != nil
+        }
         guard loose.allSatisfy({ $0.map { !areJoined($0, centre) } ?? false }) else { return }
         let settled = Set(tenancies.compactMap(\.value.node))
         var told = loose.compactMap { $0 }

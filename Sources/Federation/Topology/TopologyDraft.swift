@@ -60,6 +60,13 @@ struct TopologyDraft {
         "participants": ["id", "name?", "from?", "to?", "successor?"],
     ]
 
+    /// Entries of each list: what is worked out for every pair of them stays small. `schema.json` says the same.
+    static let most: [String: Int] = [
+        "segments": 64, "nodes": 1024, "tenancies": 8192, "homes": 16384, "special": 4096, "links": 8192,
+        "rights": 4096,
+        "participants": 256,
+    ]
+
     init(_ root: JSONText.Node) {
         var reader = EntryReader(root, "topology")
         if let format = reader.integer("format", 1...1_000_000), format != 2 {
@@ -97,6 +104,13 @@ struct TopologyDraft {
         _ list: String, _ root: inout EntryReader, _ read: (inout EntryReader) -> Entry
     ) -> [Placed<Entry>] {
         guard let items = root.list(list) else { return [] }
+        let most = TopologyDraft.most[list] ?? 0
+        guard items.count <= most else {
+            root.fault(
+                list, "too-many-entries", "\(items.count) entries, at most \(most)",
+                "leave out what is retired; a federation of this size needs other software")
+            return []
+        }
         lists[list] = root.places[list]
         return items.map { item in
             var reader = EntryReader(item, list)
