@@ -1,3 +1,5 @@
+import CLinux
+
 /// Keeps the signed metadata of a node: one thread that talks with neighbours about it, verifies what is newer, writes it and
 /// has it put in force; at the centre it publishes, and signs the timestamp anew. No session waits for its disk.
 package final class TrustKeeper: Sendable {
@@ -35,6 +37,7 @@ package final class TrustKeeper: Sendable {
     private static let saveMilliseconds: Int64 = 60_000
     private static let retryMilliseconds: Int64 = 10_000
     private static let applyMilliseconds: Int64 = 2_000
+    private static let trimMilliseconds: Int64 = 3_000
     /// A node has heard from its neighbours what is newest before it looks whether its keys are in it.
     private static let firstLookMilliseconds: Int64 = 10_000
     private static let keysMilliseconds: Int64 = 3_600_000
@@ -57,6 +60,8 @@ package final class TrustKeeper: Sendable {
         var exchange: TrustExchange
         var monotonic: Int64
         var saved: Int64
+        /// What was needed to read and verify is given back then.
+        var trimAt: Int64
         var renewAgain: Int64 = 0
         /// What could not be put in force is tried again then.
         var applyAgain: Int64?
@@ -89,6 +94,7 @@ package final class TrustKeeper: Sendable {
         own = Monitor(
             Own(
                 exchange: TrustExchange(loaded), monotonic: monotonic, saved: monotonic,
+                trimAt: monotonic + TrustKeeper.trimMilliseconds,
                 keysAgain: monotonic + TrustKeeper.firstLookMilliseconds))
     }
 
@@ -162,6 +168,11 @@ package final class TrustKeeper: Sendable {
         }
         shown.changeQuietly { $0.freshness.passed(passed, at: Clocks.wall()) }
         if isDue { save() }
+        // A federation is read as hundreds of trees, and all of them are let go of: the C library keeps their pages by itself.
+        if own.changeQuietly({ $0.trimAt }) <= monotonic {
+            own.changeQuietly { $0.trimAt = .max }
+            malloc_trim(0)
+        }
         step { $0.tick(now: $1, monotonic: $2) }
         if let again = own.changeQuietly({ $0.applyAgain }), again <= monotonic { apply(state) }
         if online != nil { renewIfDue(monotonic) }
@@ -218,7 +229,10 @@ package final class TrustKeeper: Sendable {
     private func commit(_ state: SignedFederation, _ outside: Outside) {
         // What cannot be written is in force all the same: a denial does not wait for a disk.
         do throws(FederationError) { try folder.commit(state) } catch { log(error) }
-        own.changeQuietly { $0.served = nil }
+        own.changeQuietly { own in
+            own.served = nil
+            own.trimAt = Clocks.monotonicMicroseconds() / 1000 + TrustKeeper.trimMilliseconds
+        }
         let timestamp = state.metadata.timestamp
         let before = shown.changeQuietly { shown in
             defer {
