@@ -323,16 +323,28 @@ struct TopologyTests {
 
     @Test("A way is the concatenation of next hops, the same at every node")
     func ways() throws {
-        let topology = try Topology.read(try TopologyTests.file("federation.json"))
+        let topology = try Topology.read(try TopologyTests.file("demo.json"))
         let centre = try #require(topology.centre)
         for node in topology.nodes where node.id != centre {
             #expect(topology.nextHop(from: node.id, to: centre) == centre)
             #expect(topology.nextHop(from: centre, to: node.id) == node.id)
         }
-        let one = try #require(NodeID("subject-01"))
+        let one = try #require(NodeID("subject-77"))
         let other = try #require(NodeID("cc-fss"))
         #expect(topology.nextHop(from: one, to: other) == centre)
         #expect(topology.nextHop(from: one, to: one) == nil)
+    }
+
+    @Test("A way leads over live nodes only; an end may be any")
+    func relays() throws {
+        let nodes = try ["a", "b", "c", "s"].map { try #require(NodeID($0)) }
+        let (a, b, c, s) = (nodes[0], nodes[1], nodes[2], nodes[3])
+        let links = [(s, a), (s, b), (a, c), (b, c)].map { Topology.Link(dials: $0, listens: $1) }
+        #expect(Ways(nodes, links, relays: [a, b, c, s]).nextHop(from: s, to: c) == a)
+        let without = Ways(nodes, links, relays: [b, c, s])
+        #expect(without.nextHop(from: s, to: c) == b && without.nextHop(from: c, to: s) == b)
+        #expect(without.nextHop(from: s, to: a) == a && without.nextHop(from: a, to: c) == c)
+        #expect(Ways(nodes, links, relays: []).nextHop(from: s, to: c) == nil)
     }
 
     @Test(

@@ -213,7 +213,9 @@ struct TrustFolderTests {
         #expect(freshness.age == 3_660_000)
         freshness.resumed(at: start)
         #expect(freshness.age >= 3_660_000)
-        #expect(freshness.time(start.advanced(byMilliseconds: -10_000)) == start.advanced(byMilliseconds: -5_000))
+        // What passes while the node runs passes for the floor, too.
+        let floor = start.advanced(byMilliseconds: 55_000)
+        #expect(freshness.time(start.advanced(byMilliseconds: -10_000)) == floor)
         let (same, newer) = (
             freshness.verified(7, signedAt: nil, now: start), freshness.verified(8, signedAt: nil, now: start)
         )
@@ -224,5 +226,11 @@ struct TrustFolderTests {
             _ = freshness.verified(step, signedAt: ahead, now: start)
         }
         #expect(freshness.time(start).milliseconds <= start.milliseconds + Freshness.toleranceMilliseconds)
+        // The clock is set back by a month: what is verified next takes nothing from the floor, and two days later what is
+        // signed then is not from the future.
+        let (back, known) = (start.advanced(byMilliseconds: -30 * 86_400_000), freshness.time(start))
+        _ = freshness.verified(300, signedAt: known, now: back)
+        freshness.passed(2 * 86_400_000, at: back.advanced(byMilliseconds: 2 * 86_400_000))
+        #expect(freshness.time(back) == known.advanced(byMilliseconds: 2 * 86_400_000))
     }
 }

@@ -103,7 +103,7 @@ struct TrustWorld {
     // MARK: The network
 
     private mutating func connect(_ one: NodeID, _ other: NodeID) {
-        for (from, to) in [(one, other), (other, one)] { step(from) { exchange, _, _ in exchange.peerUp(to) } }
+        for (from, to) in [(one, other), (other, one)] { step(from) { $0.peerUp(to, monotonic: $2) } }
     }
 
     private func isOpen(_ one: NodeID, _ other: NodeID) -> Bool {

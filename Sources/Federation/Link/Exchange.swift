@@ -108,6 +108,10 @@ package struct Exchange: Sendable {
         _ number: SessionNumber, peer: NodeID, dialled: Bool, scope: SessionScope = .full
     ) -> [ExchangeAction] {
         var actions: [ExchangeAction] = []
+        // Who shows a certificate that has ended takes nothing from who shows one that has not.
+        if scope == .metadataOnly, let old = sessionOf[peer], sessions[old]?.scope == .full {
+            return goodbye(number, code: "metadata-only", detail: "a full session of \(peer) is open")
+        }
         if let old = sessionOf[peer] {
             actions += end(old, code: "replaced", detail: "a newer session of \(peer) is open")
         }
@@ -131,6 +135,10 @@ package struct Exchange: Sendable {
     mutating func end(_ number: SessionNumber, code: String, detail: String) -> [ExchangeAction] {
         guard sessions[number] != nil else { return [] }
         sessionClosed(number)
+        return goodbye(number, code: code, detail: detail)
+    }
+
+    private func goodbye(_ number: SessionNumber, code: String, detail: String) -> [ExchangeAction] {
         var bytes: [UInt8] = []
         Frame.append(.bye, LinkCodec.bye(code, detail)[...], to: &bytes)
         return [.send(number, bytes), .close(number, code: code, detail: detail)]

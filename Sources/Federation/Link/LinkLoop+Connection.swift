@@ -134,6 +134,7 @@ extension LinkLoop {
     /// The peer is who it says; now the topology must name the link.
     private func opened(_ connection: Connection, _ peer: NodeID) {
         let topology = configuration.topology
+        guard !denied.contains(peer) else { return hangUpDenied(connection, peer) }
         guard topology.areLinked(configuration.node, peer) else {
             return hangUp(connection, code: "not-linked", detail: "the topology names no link with \(peer)")
         }
@@ -159,7 +160,9 @@ extension LinkLoop {
         ping(connection)
         let number = connection.number ?? 0
         if let peer = connection.peer { markUp(peer) }
-        if let peer = connection.peer, exchange.speaksOfMetadata(number) { metadata?.up(peer) }
+        if let peer = connection.peer, exchange.speaksOfMetadata(number) {
+            metadata?.up(peer, vouches: !exchange.isMetadataOnly(number))
+        }
         let direction = connection.dialled == nil ? "accepted" : "dialled"
         if exchange.isMetadataOnly(number) {
             // What it was dialled for does not pass: the pauses between attempts do not grow shorter by it.

@@ -10,7 +10,7 @@ extension LinkLoop {
         for connection in Array(connections.values) {
             guard let peer = connection.peer ?? connection.dialled else { continue }
             if context.rule.isDenied(peer) {
-                hangUp(connection, code: "denied", detail: "a security administrator has taken \(peer) out")
+                hangUpDenied(connection, peer)
             } else if !topology.areLinked(configuration.node, peer) {
                 hangUp(connection, code: "not-linked", detail: "the new topology names no link with \(peer)")
             } else if topology.node(peer)?.state != .live {
@@ -28,6 +28,23 @@ extension LinkLoop {
                 detail: "version \(topology.version), before it \(old.topology.version)"))
     }
 
+    /// Sessions with these nodes end at once, and none is opened, whatever becomes of the metadata that says so.
+    func deny(_ nodes: Set<NodeID>) {
+        post(
+            .perform { loop in
+                loop.denied = nodes
+                for connection in Array(loop.connections.values) {
+                    if let peer = connection.peer ?? connection.dialled, nodes.contains(peer) {
+                        loop.hangUpDenied(connection, peer)
+                    }
+                }
+            })
+    }
+
+    func hangUpDenied(_ connection: Connection, _ peer: NodeID) {
+        hangUp(connection, code: "denied", detail: "a security administrator has taken \(peer) out")
+    }
+
     // MARK: Signed metadata
 
     /// Who keeps the signed metadata hears of neighbours from now on, and of those that are there.
@@ -39,7 +56,7 @@ extension LinkLoop {
                     guard let peer = connection.peer, loop.exchange.speaksOfMetadata(connection.number ?? 0) else {
                         continue
                     }
-                    keeper.up(peer)
+                    keeper.up(peer, vouches: !loop.exchange.isMetadataOnly(connection.number ?? 0))
                 }
             })
     }

@@ -70,6 +70,8 @@ package final class LinkLoop: @unchecked Sendable {
     var connections: [CInt: Connection] = [:]
     var numbered: [SessionNumber: CInt] = [:]
     var dialling: [NodeID: Dialling] = [:]
+    /// Taken out by a security administrator: no session with them.
+    var denied: Set<NodeID> = []
     /// What people are told of neighbours.
     var marks: [NodeID: Mark] = [:]
     package let started = Clocks.wall()

@@ -14,6 +14,8 @@ package struct TrustExchange: Sendable {
 
     private struct Peer: Sendable {
         var has: TrustVersions?
+        /// Its session carries more than metadata: what it says counts after a restore.
+        var vouches: Bool
         var failures = 0
         /// Nothing is asked of it until then.
         var asksAgain: Int64 = 0
@@ -61,14 +63,20 @@ package struct TrustExchange: Sendable {
     /// Neighbours whose last word is that they have nothing newer.
     package var agreeing: Set<NodeID> {
         let own = versions
-        return Set(peers.filter { $0.value.has.map { !$0.isNewer(than: own) } == true }.keys)
+        return Set(peers.filter { $0.value.vouches && $0.value.has?.isNothingNew(to: own) == true }.keys)
     }
 
     /// A session with a neighbour that knows such messages has begun to run.
-    package mutating func peerUp(_ peer: NodeID) -> [Action] {
-        peers[peer] = Peer(has: nil, failures: peers[peer]?.failures ?? 0, asksAgain: peers[peer]?.asksAgain ?? 0)
-        if fetch?.peer == peer { fetch = nil }
-        return [.send(peer, .have(versions))]
+    /// - Parameter vouches: false: over a session for metadata only.
+    package mutating func peerUp(_ peer: NodeID, vouches: Bool = true, monotonic: Int64) -> [Action] {
+        // Who begins anew in the middle of a walk has not ended it.
+        let actions =
+            fetch.flatMap { $0.peer == peer ? $0 : nil }
+            .map { failed($0, "metadata-withheld", "its session ended in the middle of a walk", monotonic) } ?? []
+        let known = peers[peer]
+        peers[peer] = Peer(
+            has: nil, vouches: vouches, failures: known?.failures ?? 0, asksAgain: known?.asksAgain ?? 0)
+        return actions + [.send(peer, .have(versions))]
     }
 
     /// - Parameters:
@@ -127,8 +135,11 @@ package struct TrustExchange: Sendable {
             guard let has = known.has, has.isNewer(than: own), monotonic >= known.asksAgain else { return nil }
             return (peer, has)
         }
+        // Who has failed least, then who has the newest: promises of more do not get the word.
         let best = able.max { one, other in
-            other.1.isNewer(than: one.1) || !one.1.isNewer(than: other.1) && one.0 > other.0
+            let failures = (peers[one.0]?.failures ?? 0, peers[other.0]?.failures ?? 0)
+            if failures.0 != failures.1 { return failures.0 > failures.1 }
+            return other.1.isNewer(than: one.1) || !one.1.isNewer(than: other.1) && one.0 > other.0
         }
         guard let (peer, has) = best else { return [] }
         fetch = Fetch(

@@ -30,19 +30,22 @@ extension FederationNode {
             detail: "the store was put back: messages wait until neighbours have no newer signed metadata")
     }
 
-    /// Looks whether it is enough by now, and then has everything pass.
-    func goOn(with agreeing: Set<NodeID>) {
-        guard isControlOnly.changeQuietly({ $0 }), store.health.damage == nil, awaited(agreeing).count == 0 else {
-            return
-        }
+    /// Looks whether it is enough by now, and then has everything pass. What needs a restart is not in force yet.
+    /// - Returns: whether everything passes.
+    func goOn(with agreeing: Set<NodeID>) -> Bool {
+        guard isControlOnly.changeQuietly({ $0 }) else { return true }
+        guard store.health.damage == nil, awaited(agreeing).count == 0,
+            topology.version == trust.state.topology.version
+        else { return false }
         do {
             try store.write(.essential) { transaction in try transaction.setNumber(MetaKey.controlOnly, 0) }
-        } catch { return }  // nothing passes before it is durable: it is looked at again
+        } catch { return false }  // nothing passes before it is durable: it is looked at again
         isControlOnly.changeQuietly { $0 = false }
         links.metadataAgreed()
         log(
             LinkLoop.Event(
                 code: "control-only-over", peer: nil,
                 detail: "nothing newer at \(agreeing.sorted().map(\.text).joined(separator: ", "))"))
+        return true
     }
 }

@@ -9,7 +9,10 @@ extension FederationNode {
         if let alarm = ownKeyAlarm(state) { log(alarm) }
         var next = settings.seen(state.topology)
         let current = topology
-        inForce.deny(Set(state.denied.map(\.node)))
+        let denied = Set(state.denied.map(\.node))
+        inForce.deny(denied)
+        // It needs neither keys nor a store that can be written.
+        links.deny(denied)
         do {
             let context = try folder.context(settings, state)
             if let why = restart(from: current, to: next) {
@@ -25,7 +28,7 @@ extension FederationNode {
                         detail: "\(count) envelopes wait (\(room.lane)), and the topology has no way to it"))
             }
             try FederationNode.noteRights(of: &next, in: store)
-            inForce.replace(with: next, denied: Set(state.denied.map(\.node)))
+            inForce.replace(with: next, denied: denied)
             links.topologyChanged(next, context)
             _ = try releaseParked()
             return true

@@ -12,12 +12,13 @@ package final class TrustKeeper: Sendable {
         /// - Returns: what the centre itself has to publish of its own.
         var publishKeys: @Sendable (SignedFederation, Timestamp) throws -> (NodeID, SignedKeys)?
         /// Which neighbours have nothing newer; twice a second.
-        var agree: @Sendable (Set<NodeID>) -> Void
+        /// - Returns: false while the node listens first, after a restore: it signs nothing.
+        var agree: @Sendable (Set<NodeID>) -> Bool
         var log: @Sendable (LinkLoop.Event) -> Void
     }
 
     private enum Event {
-        case up(NodeID)
+        case up(NodeID, vouches: Bool)
         case arrived(NodeID, [UInt8])
         case perform(@Sendable (TrustKeeper) -> Void)
         case stop
@@ -62,7 +63,7 @@ package final class TrustKeeper: Sendable {
         var saved: Int64
         /// What was needed to read and verify is given back then.
         var trimAt: Int64
-        var renewAgain: Int64 = 0
+        var renewAgain: Int64
         /// What could not be put in force is tried again then.
         var applyAgain: Int64?
         /// When the node's own keys are looked at next.
@@ -95,6 +96,7 @@ package final class TrustKeeper: Sendable {
             Own(
                 exchange: TrustExchange(loaded), monotonic: monotonic, saved: monotonic,
                 trimAt: monotonic + TrustKeeper.trimMilliseconds,
+                renewAgain: monotonic + TrustKeeper.firstLookMilliseconds,
                 keysAgain: monotonic + TrustKeeper.firstLookMilliseconds))
     }
 
@@ -116,7 +118,8 @@ package final class TrustKeeper: Sendable {
 
     // MARK: From the links
 
-    func up(_ peer: NodeID) { queue.change { $0.append(.up(peer)) } }
+    /// - Parameter vouches: false: its session carries metadata only.
+    func up(_ peer: NodeID, vouches: Bool) { queue.change { $0.append(.up(peer, vouches: vouches)) } }
 
     func arrived(_ peer: NodeID, _ bytes: [UInt8]) {
         queue.change { queue in
@@ -139,7 +142,8 @@ package final class TrustKeeper: Sendable {
                 })
             for event in events ?? [] {
                 switch event {
-                case .up(let peer): step { exchange, _, _ in exchange.peerUp(peer) }
+                case .up(let peer, let vouches):
+                    step { exchange, _, monotonic in exchange.peerUp(peer, vouches: vouches, monotonic: monotonic) }
                 case .arrived(let peer, let bytes):
                     // Who sends what is none of ours is not answered.
                     guard let message = try? MetadataMessage(decoding: bytes) else { continue }
@@ -175,10 +179,11 @@ package final class TrustKeeper: Sendable {
         }
         step { $0.tick(now: $1, monotonic: $2) }
         if let again = own.changeQuietly({ $0.applyAgain }), again <= monotonic { apply(state) }
-        if online != nil { renewIfDue(monotonic) }
+        if maySign, online != nil { renewIfDue(monotonic) }
         lookAtKeys(monotonic)
-        outside.changeQuietly { $0 }?.agree(agreeing)
     }
+
+    private var maySign: Bool { outside.changeQuietly { $0 }?.agree(agreeing) ?? true }
 
     private func save() {
         own.changeQuietly { $0.saved = Clocks.monotonicMicroseconds() / 1000 }
@@ -299,6 +304,11 @@ package final class TrustKeeper: Sendable {
         guard let online else {
             throw FederationError(
                 "not-the-centre", "this node has no keys of the online roles", remedy: "publish at the centre's node")
+        }
+        guard maySign else {
+            throw FederationError(
+                "control-only", "the store was put back, and neighbours may have what was published since",
+                remedy: "let them be heard first: ekc node status says who is awaited")
         }
         let (baseline, state) = own.changeQuietly { ($0.exchange.baseline, $0.exchange.state) }
         let (snapshot, timestamp) = (try online.snapshot(), try online.timestamp())

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Which nodes there are, who may talk to whom, and whose appeals are at home where. Valid by construction: `read` gives
 /// either a topology in which everything fits or every fault at once.
 package struct Topology: Sendable {
@@ -38,6 +40,25 @@ package struct Topology: Sendable {
         package var host: String
         package var port: UInt16
         package var description: String { "\(host):\(port)" }
+
+        /// However it is spelt: one text of an IP address, names in lower case without the last dot.
+        var canonical: Address {
+            var bytes = in6_addr()
+            for (family, start) in [(AF_INET6, 0), (AF_INET, 12)] {
+                let place = withUnsafeMutableBytes(of: &bytes) { into -> Int32 in
+                    inet_pton(family, host, into.baseAddress.map { $0 + start })
+                }
+                guard place == 1 else { continue }
+                if family == AF_INET {
+                    withUnsafeMutableBytes(of: &bytes) { into in
+                        for index in 0..<12 { into[index] = index < 10 ? 0 : 0xFF }
+                    }
+                }
+                return Address(host: withUnsafeBytes(of: bytes) { Hex.encode($0) }, port: port)
+            }
+            let name = host.lowercased()
+            return Address(host: name.hasSuffix(".") ? String(name.dropLast()) : name, port: port)
+        }
 
         package init(host: String, port: UInt16) {
             self.host = host
@@ -119,7 +140,8 @@ package struct Topology: Sendable {
         participants = draft.participants.compactMap(\.value.whole)
         byID = Dictionary(nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         tenancyByID = Dictionary(tenancies.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        ways = Ways(nodes.map(\.id), links)
+        ways = Ways(
+            nodes.map(\.id), links, relays: Set(nodes.filter { $0.state == .live }.map(\.id)))
         let places = Dictionary(
             segments.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
         segmentOf = byID.compactMapValues { places[$0.segment] }

@@ -160,7 +160,7 @@ extension TopologyDraft {
         var owners: [Topology.Address: Placed<Node>] = [:]
         for node in firstNodes {
             for address in node.value.addresses ?? [] where address.port != 0 {
-                guard let other = owners.updateValue(node, forKey: address) else { continue }
+                guard let other = owners.updateValue(node, forKey: address.canonical) else { continue }
                 add(
                     node.place("addresses"), "address-twice",
                     "\(address) is an address of \(other.name ?? "another node") already",
@@ -224,7 +224,9 @@ extension TopologyDraft {
     private mutating func checkWays(_ loose: [NodeID?]) {
         let centres = firstNodes.filter { $0.value.segment == "centre" }
         guard lists["links"] != nil, centres.count == 1, let centre = centres[0].value.id else { return }
-        let ways = Ways(nodes.compactMap(\.value.id), links.compactMap(\.value.whole))
+        let ids = nodes.compactMap(\.value.id)
+        // Of planned nodes the links are planned, too.
+        let ways = Ways(ids, links.compactMap(\.value.whole), relays: Set(ids))
         func areJoined(_ one: NodeID, _ other: NodeID) -> Bool {
             one == other || ways.nextHop(from: other, to: one) != nil
         }

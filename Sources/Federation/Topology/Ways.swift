@@ -8,8 +8,9 @@ struct Ways: Sendable {
 
     /// Breadth first from each destination, neighbours in the order of their names: the same at every node, and a way is
     /// always the concatenation of next hops.
+    /// - Parameter relays: who passes on what is for others; whoever does not may still be an end.
     /// - Precondition: no more nodes than a topology may have.
-    init(_ nodes: [NodeID], _ links: [Topology.Link]) {
+    init(_ nodes: [NodeID], _ links: [Topology.Link], relays: Set<NodeID>) {
         let places = Dictionary(nodes.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         var neighbours = [[Int]](repeating: [], count: nodes.count)
         for link in links {
@@ -26,7 +27,7 @@ struct Ways: Sendable {
             var edge = [destination]
             while !edge.isEmpty {
                 var next: [Int] = []
-                for place in edge {
+                for place in edge where place == destination || relays.contains(nodes[place]) {
                     for neighbour in neighbours[place]
                     where neighbour != destination && hops[row + neighbour] == Ways.none {
                         hops[row + neighbour] = UInt16(place)

@@ -1,5 +1,5 @@
 /// How long ago a newer timestamp was verified (architecture, section 4), and how late it is at least. Kept on the disk; a
-/// clock that is set back makes neither younger.
+/// clock that is set back makes neither younger, and while the node runs both grow with what passes.
 package struct Freshness: TrustRecord, Equatable {
     package var format = 1
     /// Of the timestamp.
@@ -36,6 +36,7 @@ package struct Freshness: TrustRecord, Equatable {
 
     package mutating func passed(_ milliseconds: Int64, at wall: Timestamp) {
         age += max(0, milliseconds)
+        floor += max(0, milliseconds)
         seenAt = wall.milliseconds
     }
 
@@ -43,7 +44,9 @@ package struct Freshness: TrustRecord, Equatable {
     @discardableResult
     package mutating func verified(_ version: UInt64, signedAt: Timestamp?, now: Timestamp) -> Bool {
         guard version != self.version else { return false }
+        let before = floor
         self = Freshness(version: version, signedAt: signedAt, now: now)
+        floor = max(floor, before)
         return true
     }
 }

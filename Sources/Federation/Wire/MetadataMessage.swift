@@ -1,7 +1,7 @@
 /// What neighbours say to each other of signed metadata, in frames of kind `metadata` on the control lane. Big endian; the
 /// first byte says which:
 ///
-///     1 have: version of root u64, of timestamp u64
+///     1 have: version of root u64, of timestamp u64, SHA-256 of the timestamp 32 (none: zeros)
 ///     2 want: offset u32, path short text
 ///     3 part: length of the file u32 (2^32 − 1: it is not there), offset u32, path short text, bytes
 ///
@@ -23,6 +23,7 @@ package enum MetadataMessage: Sendable, Hashable {
             writer.append(UInt8(1))
             writer.append(versions.root)
             writer.append(versions.timestamp)
+            versions.digest.withBytes { writer.append(Array($0)) }
         case .want(let path, let offset):
             writer.append(UInt8(2))
             writer.append(offset)
@@ -40,7 +41,9 @@ package enum MetadataMessage: Sendable, Hashable {
     package init(decoding bytes: [UInt8]) throws(WireError) {
         var reader = ByteReader(bytes)
         switch try reader.number(UInt8.self) {
-        case 1: self = .have(TrustVersions(root: try reader.position(), timestamp: try reader.position()))
+        case 1:
+            let (root, timestamp) = (try reader.position(), try reader.position())
+            self = .have(TrustVersions(root: root, timestamp: timestamp, digest: Digest32(try reader.take(32))))
         case 2:
             let offset = try reader.number(UInt32.self)
             self = .want(path: try reader.shortText(), offset: offset)
@@ -60,19 +63,26 @@ package enum MetadataMessage: Sendable, Hashable {
 package struct TrustVersions: Sendable, Hashable {
     package var root: UInt64
     package var timestamp: UInt64
+    /// Of the timestamp: two of one version are two states.
+    package var digest: Digest32
 
-    package init(root: UInt64, timestamp: UInt64) {
+    package init(root: UInt64, timestamp: UInt64, digest: Digest32 = .zero) {
         self.root = root
         self.timestamp = timestamp
+        self.digest = digest
     }
 
     package init(_ metadata: TUFTrusted) {
         root = metadata.root.common.version
         timestamp = metadata.timestamp?.common.version ?? 0
+        digest = metadata.timestamp.map { Digest.sha256($0.bytes) } ?? .zero
     }
 
     /// A newer root first: its keys may have begun to count the timestamp anew.
     func isNewer(than other: TrustVersions) -> Bool {
         root > other.root || root == other.root && timestamp > other.timestamp
     }
+
+    /// Older, or the very same: the same number on another timestamp is neither.
+    func isNothingNew(to other: TrustVersions) -> Bool { self == other || other.isNewer(than: self) }
 }

@@ -53,6 +53,8 @@ enum TopologyStatus {
         /// Nodes whose own keys are not good, and why.
         var faults: [String: String]
         var published: [Earlier]
+        /// What had no targets: a denial, or other keys of root.
+        var publishedBeside: [Beside]
     }
 
     private struct Role: Encodable {
@@ -84,6 +86,12 @@ enum TopologyStatus {
         var reason: String
     }
 
+    private struct Beside: Encodable {
+        var role: String
+        var at: String
+        var reason: String
+    }
+
     private static func folder(_ command: ParsedCommand, _ path: String) throws -> Int32 {
         let folder = ProposalCommands.trust(path)
         let loaded = try folder.load()
@@ -109,6 +117,9 @@ enum TopologyStatus {
                 targets: version, topology: try ProposalContent(proposal).topology()?.version,
                 at: Instant.text(proposal.created), reason: proposal.reason)
         }
+        let beside = try node.publishedBeside().map { name, proposal in
+            Beside(role: name, at: Instant.text(proposal.created), reason: proposal.reason)
+        }
         return InForce(
             federation: state.topology.federation, topology: state.topology.version,
             topologySha256: Digest.sha256(state.files[SignedFederation.topologyPath] ?? []).description,
@@ -121,7 +132,7 @@ enum TopologyStatus {
             }.map { Notice(node: $0.key.text, key: $0.value.key, from: Instant.text($0.value.from)) },
             faults: Dictionary(
                 state.faults.map { ($0.key.text, $0.value.description) }, uniquingKeysWith: { first, _ in first }),
-            published: published)
+            published: published, publishedBeside: beside)
     }
 
     /// As the node remembers it; of a tree that no node keeps, by what stands in it.
@@ -162,6 +173,7 @@ enum TopologyStatus {
             "published: targets \(earlier.targets)" + (earlier.topology.map { ", topology \($0)" } ?? "")
                 + ", \(earlier.at): \(earlier.reason)"
         }
+        lines += state.publishedBeside.map { "published: \($0.role), \($0.at): \($0.reason)" }
         return lines
     }
 }

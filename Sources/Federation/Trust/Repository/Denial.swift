@@ -1,13 +1,13 @@
 /// That a node is out: one security administrator has said so, and only `targets` takes it back.
 package struct Denial: Sendable, Hashable {
-    /// Names it, for who lifts it.
+    /// Names it, for who lifts it: the node, and sixteen digits that nobody can have lifted before.
     package var id: String
     package var node: NodeID
     package var reason: String
     package var at: Timestamp
 
-    package init(id: String, node: NodeID, reason: String, at: Timestamp) {
-        self.id = id
+    package init(id: String? = nil, node: NodeID, reason: String, at: Timestamp) {
+        self.id = id ?? "\(node)-\(Hex.encode(withUnsafeBytes(of: Random.id128().high.bigEndian, Array.init)))"
         self.node = node
         self.reason = reason
         self.at = at
@@ -23,10 +23,10 @@ package struct Denial: Sendable, Hashable {
         return try signed.list("x-denied").map { (entry) throws(TUFFault) in
             let fields = try SignedFields(entry.value, role)
             let id = try fields.text("id")
-            guard !id.isEmpty, id.utf8.count <= 64, ids.insert(id).inserted else {
-                throw fields.fault("\"\(id)\" stands twice, or is no name of an entry")
-            }
             guard let node = NodeID(try fields.text("node")) else { throw fields.fault("an entry names no node") }
+            guard id.hasPrefix("\(node)-"), Hex.decode(String(id.dropFirst(node.text.utf8.count + 1)), count: 8) != nil,
+                ids.insert(id).inserted
+            else { throw fields.fault("\(id.debugDescription) stands twice, or is no name of an entry of \(node)") }
             return Denial(id: id, node: node, reason: try fields.text("reason"), at: try fields.instant("at"))
         }
     }

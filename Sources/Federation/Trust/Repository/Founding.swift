@@ -27,6 +27,7 @@ package struct Founding: Sendable {
     /// - Throws: `topology-invalid`, `wrong-federation`, `not-pinned`, `no-authority`, `cuts-off-signers`, `key-online` …
     package func proposal(reason: String, now: Timestamp) throws(FederationError) -> Proposal {
         let topology = try FederationNode.topology(self.topology, from: "the topology")
+        try SignedFederation.requireUsable(topology)
         _ = try TUFRole(Denial.role, 1, of: deny)
         try requireOffline()
         var draft = TargetsDraft(deny: deny)
@@ -125,6 +126,7 @@ extension NodeFolder {
                 remedy: "ekc topology propose makes what follows it")
         }
         try proposal.requireEnough()
+        try setPublishedAside(now)
         guard let root = proposal.roles["root"] else {
             throw FederationError(
                 "proposal-inconsistent", "it has no root, and is no first publication",

@@ -96,9 +96,12 @@ package struct Identities: Sendable, Equatable {
 
     /// Who was awake has seen each notice for as long as it must run; who has slept sees that it was given after he fell asleep.
     /// - Parameters:
-    ///   - known: of the version in force, of which the newest timestamp was signed at `seen`.
+    ///   - known: of the version in force, which was the newest until `seen`.
+    ///   - shown: when the newer timestamp was signed.
     ///   - now: here.
-    func requireNoticed(since known: Identities, seen: Timestamp?, now: Timestamp) throws(FederationError) {
+    func requireNoticed(
+        since known: Identities, seen: Timestamp?, shown: Timestamp, now: Timestamp
+    ) throws(FederationError) {
         let earliest = seen?.advanced(byMilliseconds: Identities.noticeMilliseconds)
         for (node, notice) in announced.sorted(by: { $0.key < $1.key }) where known.announced[node] != notice {
             guard let earliest, notice.from >= earliest else {
@@ -115,7 +118,8 @@ package struct Identities: Sendable, Equatable {
                     "identity-forgotten", "the identity key of \(node) is neither kept nor dismissed",
                     remedy: "have it dismissed by name: ekc topology propose --dismiss \(node)")
             }
-            let latest = now.advanced(byMilliseconds: Freshness.toleranceMilliseconds)
+            // By both clocks: neither makes a notice run out alone.
+            let latest = min(now, shown).advanced(byMilliseconds: Freshness.toleranceMilliseconds)
             guard let notice = announced[node], notice.key == key, notice.from <= latest else {
                 throw FederationError(
                     "identity-unannounced", "\(node) has another identity key, and no notice of it has run out",

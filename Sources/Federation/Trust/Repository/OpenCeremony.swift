@@ -99,7 +99,7 @@ package struct OpenCeremony: Sendable {
         of node: NodeID, after state: SignedFederation, reason: String, now: Timestamp
     ) throws(FederationError) -> Proposal {
         let version = state.deny.common.version + 1
-        let entry = Denial(id: "\(version)-\(node)", node: node, reason: reason, at: now)
+        let entry = Denial(node: node, reason: reason, at: now)
         let document = Denial.document(
             version: version, expires: now.advanced(byMilliseconds: TargetsDraft.days * 86_400_000),
             entries: state.denied + [entry])

@@ -59,7 +59,7 @@ extension ProposalContent {
                 "  topology: version \(topology.version), \(topology.nodes.count) nodes, \(topology.links.count) links")
             said.append("    SHA-256 \(hash)")
         }
-        said += fileSentences(targets) + delegationSentences(targets)
+        said += try fileSentences(targets) + delegationSentences(targets)
         let before = try lifted(targetsBefore)
         let entries = try denied(denyBefore)
         for id in try lifted(targets).subtracting(before).sorted() {
@@ -81,13 +81,18 @@ extension ProposalContent {
         return said
     }
 
-    private func fileSentences(_ targets: TUFTargets) -> [String] {
+    private func fileSentences(_ targets: TUFTargets) throws(FederationError) -> [String] {
         let before = targetsBefore?.targets ?? [:]
         var said: [String] = []
         for path in Set(targets.targets.keys).union(before.keys).sorted() where path != SignedFederation.topologyPath {
             let (old, new) = (before[path]?.sha256, targets.targets[path]?.sha256)
             guard old != new else { continue }
             said.append("  \(path): " + (new == nil ? "goes" : old == nil ? "new" : "changes"))
+            guard path == SignedFederation.pinsPath, let bytes = files[path] else { continue }
+            let pins = try TrustFile.read(Pins.self, bytes, from: path)
+            said.append(
+                "    keys that count until their nodes sign: \(list(pins.nodes.map { "\($0.node) \($0.linkPin.prefix(8))…" }))"
+            )
         }
         return said
     }

@@ -105,6 +105,7 @@ package struct ProposalContent: Sendable {
         for path in files.keys where targets.targets[path] == nil && !isOfNode(path) {
             throw inconsistent("it has a file that nobody signs")
         }
+        do throws(TUFFault) { try SignedFederation.requireMeaning(of: targets, files) } catch { throw error.error }
         guard targets.targets[SignedFederation.topologyPath] != nil else { throw inconsistent("it has no topology") }
         guard try topology()?.federation ?? federation == federation else {
             throw inconsistent("its topology is of another federation")

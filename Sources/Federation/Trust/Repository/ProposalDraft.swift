@@ -150,6 +150,7 @@ package struct ProposalDraft: Sendable {
                 "the topology has version \(next.version), version \(inForce.topology.version) is in force",
                 remedy: "write \(inForce.topology.version + 1) there, or let --raise write it into the proposal")
         }
+        try SignedFederation.requireUsable(next)
         guard next.centre == inForce.topology.centre else {
             throw FederationError(
                 "centre-changes", "the topology has another centre, which could not sign what is online",
@@ -256,7 +257,7 @@ package struct ProposalDraft: Sendable {
                 throw FederationError(
                     "already-denied", "\(node) is denied already", remedy: "ekc topology status DIR says since when")
             }
-            entries.append(Denial(id: "\(node)-\(version)", node: node, reason: reason, at: now))
+            entries.append(Denial(node: node, reason: reason, at: now))
         }
         return try .unsigned(
             Denial.document(

@@ -35,21 +35,67 @@ package struct Publication: Sendable {
     ) throws(FederationError) -> Published {
         try proposal.requireFollows(baseline.root, current)
         try proposal.requireEnough()
-        // What was listed once is listed for ever (TUF 1.0, section 5.5.5): of a role that is gone, its last version.
-        var meta = current?.metadata.snapshot?.meta ?? [:]
+        try requireBounded(proposal, now)
+        // Versions go on from what the newest root vouches for: what it has made every client forget counts no more.
+        var trusted = baseline
+        if current != nil, let root = proposal.roles["root"] {
+            do throws(TUFFault) { try trusted.update(root: root.bytes) } catch { throw error.error }
+        }
+        var meta = listed(current, trusted)
         for (role, text) in proposal.roles where role != "root" {
             meta[role] = TUFMeta(version: try text.version(), text.bytes)
         }
-        let version = (baseline.snapshot?.common.version ?? current?.metadata.snapshot?.common.version ?? 0) + 1
+        let version = (trusted.snapshot?.common.version ?? 0) + 1
         let snapshotFile = try signed(
             RoleDocument.snapshot(version: version, expires: days(snapshotDays, after: now), meta: meta), by: snapshot)
         let timestampFile = try stamp(
-            (baseline.timestamp?.common.version ?? current?.metadata.timestamp?.common.version ?? 0) + 1,
+            (trusted.timestamp?.common.version ?? 0) + 1,
             TUFMeta(version: version, snapshotFile), by: timestamp, now)
         var tree = try tree(current, proposal)
         tree[TUFWalk.path(of: "snapshot", version: version)] = snapshotFile
         tree[TUFWalk.path(of: "timestamp", version: nil)] = timestampFile
-        return try walk(baseline, current, tree, now)
+        let published = try walk(baseline, current, tree, now)
+        try requireEffect(of: proposal, current, published.state)
+        return published
+    }
+
+    /// What was listed once is listed for ever (TUF 1.0, section 5.5.5): of a role that is gone, its last version. Of a snapshot
+    /// that is forgotten only what stands behind it.
+    private static func listed(_ current: SignedFederation?, _ trusted: TUFTrusted) -> [String: TUFMeta] {
+        guard let current, let meta = current.metadata.snapshot?.meta else { return [:] }
+        return trusted.snapshot == nil ? meta.filter { current.metadata.current($0.key) != nil } : meta
+    }
+
+    /// Whoever has a node's identity key cannot sign its name away: its versions are instants of its clock, and its keys live
+    /// as long as those of others.
+    private static func requireBounded(_ proposal: Proposal, _ now: Timestamp) throws(FederationError) {
+        let day: Int64 = 86_400_000
+        for (role, text) in proposal.roles where role.hasPrefix("node-") {
+            let (version, expires) = (try text.version(), try text.expires())
+            guard version <= UInt64(now.milliseconds + day), expires <= days(PublishedKeys.days + 1, after: now) else {
+                throw FederationError(
+                    "keys-out-of-bounds",
+                    "\(role) is signed under version \(version) until \(Instant.text(expires)): farther ahead than now and 90 days",
+                    remedy: "look at the clock of that node; if it is right, ask who has its identity key")
+            }
+        }
+    }
+
+    /// A denial that takes nobody out is not published as if it did.
+    private static func requireEffect(
+        of proposal: Proposal, _ current: SignedFederation?, _ next: SignedFederation
+    ) throws(FederationError) {
+        guard let text = proposal.roles[Denial.role] else { return }
+        let known = Set(current?.denied.map(\.id) ?? [])
+        let entries: [Denial]
+        do throws(TUFFault) { entries = try Denial.read(TUFTargets(text.bytes, Denial.role)) } catch {
+            throw error.error
+        }
+        for entry in entries where !known.contains(entry.id) && !next.denied.contains(entry) {
+            throw FederationError(
+                "denial-void", "\(entry.id) would take nobody out: it is lifted already, or it is the centre",
+                remedy: "propose the denial anew")
+        }
     }
 
     private static func tree(

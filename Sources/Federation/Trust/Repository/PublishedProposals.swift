@@ -17,6 +17,21 @@ extension NodeFolder {
         }
     }
 
+    /// What a former federation has published is not what this one can go back to.
+    func setPublishedAside(_ now: Timestamp) throws(FederationError) {
+        if Files.exists(published) { try Files.rename(published, to: "\(published).\(now.milliseconds)") }
+    }
+
+    /// What had no targets: its role and version, in order of time.
+    package func publishedBeside() throws(FederationError) -> [(name: String, proposal: Proposal)] {
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: published)) ?? [])
+            .filter { $0.hasSuffix(".json") && UInt64($0.dropLast(5)) == nil }
+        return try names.map { (file) throws(FederationError) in
+            let bytes = try Files.read(published + "/" + file, maximum: Proposal.maximumBytes)
+            return (String(file.dropLast(5)), try Proposal(bytes, from: file))
+        }.sorted { $0.proposal.created < $1.proposal.created }
+    }
+
     /// Versions of targets, in order.
     package func publishedVersions() -> [UInt64] {
         ((try? FileManager.default.contentsOfDirectory(atPath: published)) ?? [])

@@ -18,6 +18,8 @@ package struct SignedFederation: Sendable {
     package let topology: Topology
     package let pins: Pins
     package let identities: Identities
+    /// When this node verified it; nil: it was read from the disk.
+    package var verifiedAt: Timestamp?
     /// Not lifted.
     package let denied: [Denial]
     /// Nodes whose keys are not good, and why: nobody talks to them.
@@ -69,12 +71,27 @@ package struct SignedFederation: Sendable {
         return parts[1]
     }
 
-    /// Whose keys a delegation is for: its one pattern covers nothing else.
+    /// Whose keys a delegation is for: its one pattern covers nothing else, and one key signs, the node's own.
     package static func node(of delegation: TUFDelegation) -> NodeID? {
         guard delegation.name.hasPrefix("node-"), let node = NodeID(String(delegation.name.dropFirst(5))),
-            delegation.scope == .paths(["nodes/\(node)/*"])
+            delegation.scope == .paths(["nodes/\(node)/*"]), delegation.isTerminating, delegation.role.threshold == 1,
+            delegation.role.keys.count == 1, delegation.role.keys.values.first?.scheme == .ed25519
         else { return nil }
         return node
+    }
+
+    /// What `targets` says has a meaning here: delegations to nodes and to `deny`, and authorities that are such.
+    package static func requireMeaning(of targets: TUFTargets, _ files: [String: [UInt8]]) throws(TUFFault) {
+        for delegation in targets.delegations where delegation.name != Denial.role && node(of: delegation) == nil {
+            throw TUFFault(
+                .malformed, "targets",
+                "\(delegation.name.debugDescription) is neither deny nor a node with one key of its own")
+        }
+        for (path, pem) in files.sorted(by: { $0.key < $1.key }) where segment(of: path) != nil {
+            guard CertificateFacts(pem: String(decoding: pem, as: UTF8.self))?.isAuthority == true else {
+                throw TUFFault(.malformed, path, "it is no certificate of an authority")
+            }
+        }
     }
 
     /// Puts it together.
@@ -83,7 +100,7 @@ package struct SignedFederation: Sendable {
     ///   - files: target files by path, each already held against its hash.
     ///   - faults: roles whose metadata was refused.
     ///   - known: what is in force until now; nil: nothing, or it is what was in force.
-    ///   - now: of the notices of identity keys.
+    ///   - now: nil: it was verified before.
     /// - Throws: what makes all of it unusable: `topology-invalid`, `topology-not-newer`, `deny-lifts`, `identity-unannounced` …
     package init(
         _ metadata: TUFTrusted, files: [String: [UInt8]], faults: [String: TUFFault] = [:],
@@ -113,10 +130,15 @@ package struct SignedFederation: Sendable {
                     remedy: "publish the topology of this federation")
             }
         }
-        do throws(TUFFault) { identities = try Identities(targets) } catch { throw error.error }
+        do throws(TUFFault) {
+            try SignedFederation.requireMeaning(of: targets, files)
+            identities = try Identities(targets)
+            if let known { try SignedFederation.requireStillSigned(metadata, faults, since: known) }
+        } catch { throw error.error }
+        verifiedAt = now
         if let known, let now {
             try identities.requireNoticed(
-                since: known.identities, seen: known.metadata.timestamp?.signedAt, now: now)
+                since: known.identities, seen: known.seen, shown: metadata.timestamp?.signedAt ?? now, now: now)
         }
         var refused: [NodeID: TUFFault] = [:]
         for delegation in targets.delegations {
@@ -129,6 +151,54 @@ package struct SignedFederation: Sendable {
         denied = try SignedFederation.denied(deny, targets, faults, known).filter { $0.node != centre }
         pins = try SignedFederation.pins(metadata, targets, files, topology, &refused)
         self.faults = refused
+        if now != nil {
+            try SignedFederation.requireUsable(topology)
+            if let centre, known?.reaches(centre) == true, !reaches(centre) {
+                throw
+                    (faults[PublishedKeys.role(of: centre)]
+                    ?? TUFFault(.missing, "targets", "nobody could accept the centre, \(centre)")).error
+            }
+        }
+    }
+
+    /// What this software can go by.
+    static func requireUsable(_ topology: Topology) throws(FederationError) {
+        guard let centre = topology.centre, topology.node(centre)?.state == .live else {
+            throw FederationError(
+                "centre-not-live", "the centre is not live: nothing newer would reach anybody, an undoing neither",
+                remedy: "leave the centre live")
+        }
+        if let segment = topology.segments.first(where: { $0.profile != "tls13" }) {
+            throw FederationError(
+                "profile-unknown",
+                "segment \(segment.id) has profile \(segment.profile), which this software does not speak",
+                remedy: "name profile tls13")
+        }
+    }
+
+    /// The latest instant at which it was the newest, by its own words or by this node's clock.
+    private var seen: Timestamp? {
+        let signed = metadata.timestamp?.signedAt
+        return verifiedAt.map { max($0, signed ?? $0) } ?? signed
+    }
+
+    /// Others could accept a node by it.
+    private func reaches(_ node: NodeID) -> Bool {
+        let record = pins.nodes.first { $0.node == node.text }
+        return record.map { record in pins.anchors.contains { $0.segment == record.segment } } ?? false
+    }
+
+    /// What a node has once signed of its keys goes on to count: nothing that others carry takes its place.
+    private static func requireStillSigned(
+        _ metadata: TUFTrusted, _ faults: [String: TUFFault], since known: SignedFederation
+    ) throws(TUFFault) {
+        for delegation in known.targets.delegations {
+            let role = delegation.name
+            guard known.metadata.current(role) != nil, metadata.current(role) == nil, faults[role] == nil,
+                let next = metadata.targets["targets"]?.delegation(role), next.role == delegation.role
+            else { continue }
+            throw TUFFault(.rollback, role, "it is not listed any more")
+        }
     }
 
     private static func denied(
@@ -186,7 +256,7 @@ package struct SignedFederation: Sendable {
                 } catch { refused[node.id] = error }
             } else if let record = carried?.nodes.first(where: { $0.node == node.id.text }),
                 record.segment == node.segment,
-                delegation.map({ $0.role.keys.values.contains { $0.publicText == record.identityKey } }) ?? true
+                delegation?.role.keys.values.first?.publicText.lowercased() == record.identityKey.lowercased()
             {
                 pins.nodes.append(record)
             }

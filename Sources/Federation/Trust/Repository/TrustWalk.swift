@@ -38,8 +38,12 @@ package struct TrustWalk: Sendable {
 
     package mutating func arrived(_ path: String, _ bytes: [UInt8]?) throws(FederationError) {
         if isPastMetadata { return try targetArrived(path, bytes) }
+        // Of what a newer root does not vouch for any more nothing is known.
+        let before = walk.trusted.timestamp
         do throws(TUFFault) { try walk.arrived(path, bytes) } catch { throw error.error }
-        if let timestamp = walk.trusted.timestamp { try require(timestamp) }
+        if let timestamp = walk.trusted.timestamp, timestamp.bytes != before?.bytes {
+            try require(timestamp, after: before)
+        }
         guard walk.isDone else { return }
         // What must be there is looked at before anything large is fetched.
         if let fault = walk.faults[Denial.role] { throw fault.error }
@@ -53,9 +57,16 @@ package struct TrustWalk: Sendable {
         }
     }
 
-    /// The newest that is known, be it just verified.
-    private func require(_ timestamp: TUFTimestamp) throws(FederationError) {
-        guard let signed = timestamp.signedAt else { return }
+    /// Of the timestamp that has just been verified.
+    private func require(_ timestamp: TUFTimestamp, after known: TUFTimestamp?) throws(FederationError) {
+        guard let signed = timestamp.signedAt else {
+            throw TUFFault(.malformed, "timestamp", "it does not say when it was signed").error
+        }
+        if let known = known?.signedAt, signed < known {
+            throw TUFFault(
+                .rollback, "timestamp", "signed at \(Instant.text(signed)), one of \(Instant.text(known)) is known"
+            ).error
+        }
         guard signed.milliseconds <= now.milliseconds + TrustWalk.farthestAhead else {
             throw FederationError(
                 "metadata-from-the-future", "it was signed at \(Instant.text(signed)), here it is \(Instant.text(now))",
