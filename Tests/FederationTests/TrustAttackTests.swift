@@ -205,7 +205,10 @@ struct TrustAttackTests {
         let state = try federation.current().inForce
         for (version, now) in [
             (UInt64(federation.now.milliseconds + 2 * 86_400_000), federation.now),
-            (UInt64(federation.now.milliseconds + 3_600_000), federation.now.advanced(byMilliseconds: 20 * 365 * 86_400_000)),
+            (
+                UInt64(federation.now.milliseconds + 3_600_000),
+                federation.now.advanced(byMilliseconds: 20 * 365 * 86_400_000)
+            ),
         ] {
             let keys = try place.publishedKeys(version: version, now: now)
             let offered = try Proposal.keys(keys, of: Self.leaf, after: state, now: federation.now)

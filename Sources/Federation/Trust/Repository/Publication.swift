@@ -45,7 +45,7 @@ package struct Publication: Sendable {
         for (role, text) in proposal.roles where role != "root" {
             meta[role] = TUFMeta(version: try text.version(), text.bytes)
         }
-        let version = (trusted.snapshot?.common.version ?? 0) + 1
+        let version = max(trusted.snapshot?.common.version ?? 0, trusted.timestamp?.snapshot.version ?? 0) + 1
         let snapshotFile = try signed(
             RoleDocument.snapshot(version: version, expires: days(snapshotDays, after: now), meta: meta), by: snapshot)
         let timestampFile = try stamp(

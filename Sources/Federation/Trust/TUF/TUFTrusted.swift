@@ -25,12 +25,9 @@ package struct TUFTrusted: Sendable {
         }
         try root.role("root").requireSigned(next.text, "root")
         try next.role("root").requireSigned(next.text, "root")
-        // What the new keys do not vouch for is forgotten, and with either both: the way out when a key has signed versions
-        // too high (TUF 1.0, section 5.3.11).
-        let isVouchedFor =
-            timestamp.map { TUFTrusted.isSigned($0.text, "timestamp", next) } ?? true
-            && snapshot.map { TUFTrusted.isSigned($0.text, "snapshot", next) } ?? true
-        if !isVouchedFor { (timestamp, snapshot) = (nil, nil) }
+        // What the new keys do not vouch for is forgotten: the way out when a key has signed versions too high.
+        if let known = timestamp, !TUFTrusted.isSigned(known.text, "timestamp", next) { timestamp = nil }
+        if let known = snapshot, !TUFTrusted.isSigned(known.text, "snapshot", next) { snapshot = nil }
         root = next
     }
 
