@@ -178,7 +178,8 @@ struct TopologyDiffTests {
             ], losses: ["tenancy-moves"]),
         Case(
             "special-moves", [(#"{"organisation": "FSS", "subjects": "all", "tenancy": "FSS/centre"},"#, "")],
-            says: ["special questions of FSS for 47, 50, 54, 77 and 78 go to the home, they went to FSS/centre"]),
+            says: ["at once special questions of FSS for 47, 50, 54, 77 and 78 go to the home, they went to FSS/centre"]
+        ),
         Case(
             "segment-changed",
             [(#""id": "cc-rostrud", "segment": "rostrud""#, #""id": "cc-rostrud", "segment": "fss""#)],

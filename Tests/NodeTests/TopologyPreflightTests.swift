@@ -1,3 +1,4 @@
+import ContactCentre
 import FederationTestKit
 import Testing
 
@@ -172,6 +173,71 @@ struct TopologyPreflightTests {
         #expect(
             Self.said(all, underWay, code: "home-appeals")
                 == ["  6 appeals of OSZN 50 are open at OSZN/77, as centre knows: they follow"])
+    }
+
+    @Test("Special questions that a successor takes over on a later day are said under that day, and are counted there")
+    func successor() throws {
+        let day = "2026-12-01"
+        func tenancy(_ id: String, _ node: String) -> String {
+            #"{"id": "\#(id)", "organisation": "\#(id.prefix(3))", "node": "\#(node)", "lines": ["2"], "open": true, "#
+                + #""dueMinutes": 240}"#
+        }
+        func home(_ organisation: String, _ tenancy: String, _ days: String) -> String {
+            #"{"organisation": "\#(organisation)", "subjects": ["50", "77", "78"], "tenancy": "\#(tenancy)", \#(days)}"#
+        }
+        func special(_ tenancy: String) -> String {
+            #"{"organisation": "\#(tenancy.prefix(3))", "subjects": "all", "tenancy": "\#(tenancy)"}"#
+        }
+        let begin = #""from": "2022-01-01""#
+        let (tenancies, homes, list) = (#""tenancies": ["#, #""homes": ["#, #""special": ["#)
+        let live = [
+            (tenancies, tenancies + tenancy("FSS/77", "subject-77") + "," + tenancy("FSS/c", "cc-fss") + ","),
+            (homes, homes + home("FSS", "FSS/77", begin) + ","), (list, list + special("FSS/c")),
+        ]
+        let next = [
+            (
+                tenancies,
+                #""participants": [{"id": "OSZN"}, {"id": "FSS", "to": "\#(day)", "successor": "SFR"}, "#
+                    + #"{"id": "SFR", "from": "\#(day)"}], "# + tenancies
+                    + ["SFR/77", "SFR/78"].map { tenancy($0, "subject-" + $0.suffix(2)) + "," }.joined()
+            ),
+            (
+                home("FSS", "FSS/77", begin),
+                home("FSS", "FSS/77", begin + #", "to": "\#(day)""#) + ","
+                    + ["FSS", "SFR"].map { home($0, "SFR/77", #""from": "\#(day)""#) }.joined(separator: ",")
+            ), (special("FSS/c"), special("FSS/c") + "," + special("SFR/78")),
+        ]
+        let underWay = Self.underWay {
+            $0.open = [("FSS/77", false, 2), ("FSS/c", true, 4)].map {
+                AdminAPI.UnderWay.Open(
+                    tenancy: $0, organisation: "FSS", subject: "50", isSpecial: $1, count: $2)
+            }
+        }
+        let diff = try Self.diff(next, live: live)
+        #expect(
+            Self.said(diff, code: "special-moves") == [
+                "  from \(day) on special questions of FSS for 50, 77 and 78 go to SFR/78, they went to FSS/c",
+                "  from \(day) on special questions of SFR for 50, 77 and 78 go to SFR/78, there were none",
+            ])
+        #expect(
+            Self.said(diff, underWay, code: "home-appeals") == [
+                "  2 appeals of FSS 50, 77 and 78 are open at FSS/77, as centre knows: they follow",
+                "  4 special appeals of FSS 50, 77 and 78 are open at FSS/c, as centre knows: they follow",
+            ])
+        // It is where they go.
+        for (day, tenancy) in [("2026-11-30", "FSS/c"), (day, "SFR/78")] {
+            for topology in [diff.next, tenancy == "FSS/c" ? diff.live : diff.next] {
+                let route = Router(topology).route(organisation: "FSS", subject: "50", reason: .special, on: day)
+                #expect(route?.tenancy.id == tenancy)
+            }
+        }
+        // Without a centre of its own they go home.
+        let homeward = try Self.diff(Array(next.dropLast()), live: live)
+        #expect(
+            Self.said(homeward, underWay, code: "special-moves") == [
+                "  from \(day) on special questions of FSS for 50, 77 and 78 go to the home, they went to FSS/c"
+            ])
+        #expect(Self.said(homeward, underWay, code: "home-appeals").last?.contains("4 special appeals of FSS") == true)
     }
 
     @Test("What the old home has said of its queue, with its age, once; of one that has said nothing that")

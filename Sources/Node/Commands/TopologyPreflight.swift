@@ -73,11 +73,9 @@ struct TopologyPreflight {
 
     private func isOf(_ move: TopologyDiff.Move, _ open: AdminAPI.UnderWay.Open) -> Bool {
         guard move.oldTenancies.contains(open.tenancy), move.subjects.contains(open.subject) else { return false }
-        if move.isSpecial {
-            return open.isSpecial && diff.live.isServed(open.organisation, by: move.organisation)
-        }
-        return open.organisation == move.organisation
-            && !(open.isSpecial && diff.hasSpecial(open.organisation, open.subject))
+        guard open.organisation == move.organisation else { return false }
+        return move.isSpecial
+            ? open.isSpecial : !(open.isSpecial && diff.hasSpecial(open.organisation, open.subject, on: move.day))
     }
 
     // MARK: As others have said
