@@ -127,13 +127,12 @@ enum ProposalCommands {
         let diff = TopologyDiff(
             from: current, to: try TopologyDiffCommand.read(topology), today: TopologyDiffCommand.today)
         if let error = TopologyObjections.lasting(diff) { throw error }
-        let place = command.operands[0]
-        guard Files.exists(NodeFolder(place).adminSocket) else { return [] }
-        do throws(FederationError) {
-            let found = try TopologyDiffCommand.underWay(place, topology)
-            guard found.isCentre else { return [] }
+        switch UnderWay.ask(command.operands[0], topology) {
+        case .success(let found) where found.isCentre:
             return found.objections.map { "publish would be refused now: \($0.code): \($0.detail); \($0.remedy)" }
-        } catch { return ["what is under way is not known: \(error.code): \(error.detail)"] }
+        case .failure(let error): return [UnderWay.notKnown(error)]
+        case .success, nil: return []
+        }
     }
 
     // MARK: Signing

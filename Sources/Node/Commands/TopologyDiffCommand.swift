@@ -21,18 +21,24 @@ enum TopologyDiffCommand {
             check.operands = [file]
             return try TopologyCommands.check(check)
         }
-        let isRunning = Files.exists(NodeFolder(place).adminSocket)
-        let isAsked = command.flags.contains("dry-run")
-        guard isRunning || !isAsked else {
-            throw FederationError(
-                "unreachable", "\(place) is no node that runs",
-                remedy: "name the folder of the centre's node, which runs")
+        let answer = UnderWay.ask(place, bytes)
+        var preflight = TopologyPreflight(diff: TopologyDiff(from: live, to: next, today: today))
+        if command.flags.contains("dry-run") {
+            guard let answer else {
+                throw FederationError(
+                    "unreachable", "\(place) is no node's folder",
+                    remedy: "name the folder of the centre's node, which runs")
+            }
+            preflight.underWay = try answer.get()
+            preflight.status = try FederationCommands.ask(NodeCommands.client(place))
+        } else {
+            switch answer {
+            case .success(let said): preflight.underWay = said
+            case .failure(let error): preflight.silence = error
+            case nil: break
+            }
         }
-        let findings = TopologyPreflight(
-            diff: TopologyDiff(from: live, to: next, today: today),
-            underWay: isRunning ? try underWay(place, bytes) : nil,
-            status: isAsked ? try FederationCommands.ask(NodeCommands.client(place)) : nil
-        ).findings
+        let findings = preflight.findings
         let lines = findings.map { ($0.isLoss ? "! " : "  ") + $0.text }
         let head = "topology \(live.version) → \(next.version): "
         Output.print(
@@ -54,12 +60,5 @@ enum TopologyDiffCommand {
     private static func live(_ place: String) throws(FederationError) -> Topology {
         let trust = ProposalCommands.trust(place)
         return trust.isThere ? try trust.load().inForce.topology : try FederationNode.topology(place)
-    }
-
-    /// What the node of a folder would meet; it runs.
-    static func underWay(_ place: String, _ topology: [UInt8]) throws(FederationError) -> AdminAPI.UnderWay {
-        try NodeCommands.client(place).exchange(
-            AdminAPI.UnderWay.self, "POST", "/api/v1/topology/diff",
-            body: Output.encode(AdminAPI.NextTopology(topology: String(decoding: topology, as: UTF8.self))))
     }
 }

@@ -8,6 +8,8 @@ struct TopologyPreflight {
     var diff: TopologyDiff
     /// Nil: no node was asked.
     var underWay: AdminAPI.UnderWay?
+    /// Why the node does not say what is under way.
+    var silence: FederationError?
     /// Nil: what others have said is not wanted.
     var status: FederationStatus?
 
@@ -17,7 +19,8 @@ struct TopologyPreflight {
         let changes = diff.findings.flatMap { finding in
             [finding] + diff.moves.filter { $0.finding == finding }.flatMap { open($0) + waiting($0, &told) }
         }
-        let all = held + changes + cutOff + behind + dark
+        let silence = silence.map { [note("under-way-not-known", UnderWay.notKnown($0))] } ?? []
+        let all = held + silence + changes + cutOff + behind + dark
         return all.filter(\.isLoss) + all.filter { !$0.isLoss }
     }
 
