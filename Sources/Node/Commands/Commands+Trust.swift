@@ -29,7 +29,7 @@ extension Commands {
             summary: "say what a new topology would change, the worst first; exit code 1 when somebody loses something",
             operands: [
                 Operand(name: "LIVE", help: "a node's folder, a static tree, or a topology file"),
-                Operand(name: "NEW", help: "the new topology"),
+                Operand(name: "NEW", help: "the new topology, or a proposal of one"),
             ],
             options: [
                 Option(
@@ -66,7 +66,8 @@ extension Commands {
                     name: "with", value: "COMMAND",
                     help: "a token: the command gets the bytes as standard input and prints the signature in hex"),
                 Option(
-                    name: "trust", value: "DIR", help: "refuse it unless it builds on what is in force in this folder"),
+                    name: "trust", value: "DIR",
+                    help: "refuse it unless it builds on what is in force in this folder; say what changes there"),
             ] + Passphrase.options + [CommandSpec.json]),
         CommandSpec(
             path: ["topology", "status"],

@@ -139,6 +139,8 @@ enum ProposalCommands {
 
     private struct Signed: Encodable {
         var says: [String]
+        /// Nil: no folder is trusted, or the topology stays.
+        var changes: [TopologyDiff.Finding]?
         var signed: [String]
         var by: String
         var signatures: [ProposalFiles.Signatures]
@@ -155,8 +157,19 @@ enum ProposalCommands {
         var proposal = try ProposalFiles.read(file)
         let content = try ProposalContent(proposal)
         let says = try content.sentences()
-        if let folder = command.values["trust"] { try requireBase(of: content, trust(folder).load()) }
-        if !command.json { Output.line(says.joined(separator: "\n") + "\n") }
+        var changes: [TopologyDiff.Finding]?
+        var lines = says
+        if let folder = command.values["trust"] {
+            let current = try trust(folder).load()
+            try requireBase(of: content, current)
+            if let next = try content.topology() {
+                let live = current.inForce.topology
+                let findings = TopologyDiff(from: live, to: next, today: TopologyDiffCommand.today).findings
+                changes = findings
+                lines += TopologyDiffCommand.words(from: live, to: next, findings)
+            }
+        }
+        if !command.json { Output.line(lines.joined(separator: "\n") + "\n") }
         let (signed, person) =
             if let path = command.values["key"] {
                 try sign(&proposal, path, command)
@@ -169,7 +182,7 @@ enum ProposalCommands {
             signed.isEmpty
             ? "\(person) had signed all of it before" : "\(person) signed \(signed.joined(separator: ", "))"
         Output.print(
-            command, Signed(says: says, signed: signed, by: person, signatures: signatures),
+            command, Signed(says: says, changes: changes, signed: signed, by: person, signatures: signatures),
             ([what] + ProposalFiles.lines(signatures)).joined(separator: "\n"))
         return 0
     }

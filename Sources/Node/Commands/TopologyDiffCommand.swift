@@ -14,7 +14,7 @@ enum TopologyDiffCommand {
     static func run(_ command: ParsedCommand) throws -> Int32 {
         let (place, file) = (command.operands[0], command.operands[1])
         let live = try live(place)
-        let bytes = try Files.read(file, maximum: 16 << 20)
+        let bytes = try topology(file)
         let next: Topology
         do throws(TopologyFaults) { next = try Topology.read(bytes) } catch {
             var check = command
@@ -39,14 +39,28 @@ enum TopologyDiffCommand {
             }
         }
         let findings = preflight.findings
-        let lines = findings.map { ($0.isLoss ? "! " : "  ") + $0.text }
-        let head = "topology \(live.version) → \(next.version): "
         Output.print(
             command, Report(live: live.version, next: next.version, findings: findings),
-            lines.isEmpty
-                ? head + "nothing changes"
-                : ([head + Words.count(lines.count, "thing")] + lines).joined(separator: "\n"))
+            words(from: live, to: next, findings).joined(separator: "\n"))
         return findings.contains(where: \.isLoss) ? 1 : 0
+    }
+
+    static func words(from live: Topology, to next: Topology, _ findings: [TopologyDiff.Finding]) -> [String] {
+        let head = "topology \(live.version) → \(next.version): "
+        guard !findings.isEmpty else { return [head + "nothing changes"] }
+        return [head + Words.count(findings.count, "thing")] + findings.map { ($0.isLoss ? "! " : "  ") + $0.text }
+    }
+
+    /// Of a topology file, or of a proposal.
+    private static func topology(_ file: String) throws -> [UInt8] {
+        let bytes = try Files.read(file, maximum: Proposal.maximumBytes)
+        guard let proposal = try? Proposal(bytes, from: file) else { return bytes }
+        guard let topology = try ProposalContent(proposal).files[SignedFederation.topologyPath] else {
+            throw FederationError(
+                "no-topology", "\(file) is a proposal that leaves the topology as it is",
+                remedy: "ekc topology status FILE says what it changes")
+        }
+        return topology
     }
 
     static func read(_ bytes: [UInt8]) throws(FederationError) -> Topology {
