@@ -106,6 +106,7 @@ struct TopologyDiffTests {
                 "! subject-54 is suspended, live until now",
                 "! subject-54 is suspended, and with it the second line of MSE 54, OSZN 54, PFR 54: what is handed over is "
                     + "refused and stays at the first line, what is open there waits until it is live again",
+                "  subject-54 is hung up on before it takes it: it hears of it by hand",
             ]),
         Edit(
             from: #""kinds": ["escalation", "status", "entry", "probe"]"#,

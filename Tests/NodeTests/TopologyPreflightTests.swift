@@ -287,7 +287,10 @@ struct TopologyPreflightTests {
         #expect(Self.said(diff, underWay, code: "appeals-stranded") == [appeals])
         #expect(
             Self.said(diff, underWay, code: "cannot-verify")
-                == ["  subject-78 will not have it (denied: a laptop was stolen[2J)"])
+                == [
+                    "  subject-78 will not have it (denied: a laptop was stolen[2J)",
+                    "  cc-fss is hung up on before it takes it: it hears of it by hand",
+                ])
         // Not told twice.
         #expect(Self.said(diff, underWay, try Self.status(), code: "mail-cut-off").isEmpty)
     }
@@ -388,5 +391,13 @@ struct TopologyPreflightTests {
         let none = try Self.status { $0 = [:] }
         #expect(Self.said(diff, nil, none, code: "answered") == ["  1 of 4 nodes has said how it is"])
         #expect(Self.said(diff, nil, none, code: "node-dark").count == 3)
+        // Who is live no more is hung up on: it does not get it by itself.
+        let leaving = try Self.diff(Self.suspended)
+        #expect(
+            Self.said(leaving, nil, none, code: "cannot-verify")
+                == ["  cc-fss is hung up on before it takes it: it hears of it by hand"])
+        let dark = Self.said(leaving, nil, none, code: "node-dark")
+        #expect(dark.filter { $0.contains("it will have it when it is back") }.count == 2)
+        #expect(dark.contains("  cc-fss is dark: what has come there since is not known"), "\(dark)")
     }
 }

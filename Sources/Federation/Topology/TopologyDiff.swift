@@ -89,6 +89,12 @@ package struct TopologyDiff: Sendable {
         if !gone.isEmpty {
             add("node-removed", true, "\(Words.list(gone)) \(gone.count == 1 ? "is" : "are") not there any more")
         }
+        // Their neighbours go by it first.
+        let leaving = live.nodes.filter { $0.state == .live && !staysLive($0.id) }.map(\.id.text).sorted()
+        if !leaving.isEmpty {
+            let (are, they) = leaving.count == 1 ? ("is", "it takes it: it hears") : ("are", "they take it: they hear")
+            add("cannot-verify", false, "\(Words.list(leaving)) \(are) hung up on before \(they) of it by hand")
+        }
     }
 
     private mutating func links() {

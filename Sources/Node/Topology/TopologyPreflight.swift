@@ -209,9 +209,9 @@ struct TopologyPreflight {
         let (answered, all) = (live.count - dark.count, live.count)
         return dark.map { node in
             let since = node.darkSeconds.map { " for \(Age(seconds: $0))" } ?? ""
+            let will = NodeID(node.node).map(diff.staysLive) ?? false ? "it will have it when it is back; " : ""
             return note(
-                "node-dark",
-                "\(node.node) is dark\(since): it will have it when it is back; what has come there since is not known")
+                "node-dark", "\(node.node) is dark\(since): \(will)what has come there since is not known")
         } + [
             note(
                 "answered",
