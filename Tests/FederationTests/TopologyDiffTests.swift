@@ -167,6 +167,8 @@ struct TopologyDiffTests {
 
     private static let pensions =
         #"{"organisation": "PFR", "subjects": ["50"], "tenancy": "PFR/77", "from": "2022-01-01"}"#
+    private static let closed =
+        #"{"organisation": "PFR", "subjects": ["78"], "tenancy": "PFR/78", "from": "2022-01-01"}"#
     private static let everywhere = #""subjects": ["47", "50", "54", "77", "78"]"#
 
     private static let cases: [Case] = [
@@ -233,6 +235,13 @@ struct TopologyDiffTests {
                 "subject-66 is planned, and with it the second line of OSZN 54: what is handed over is refused and stays at "
                     + "the first line"
             ], losses: ["home-taken-away", "tenancy-moves"]),
+        Case(
+            "home-not-open", [(pensions, pensions.replacing("PFR/77", with: "PFR/78"))],
+            says: ["PFR/78 is not open: nobody works there yet on PFR 50, and somebody did before"],
+            losses: ["home-not-open"]),
+        // From one that was not open either.
+        Case(
+            "home-not-open", [(closed, closed.replacing("PFR/78", with: "PFR/77"))], says: []),
         // Nobody had a second line there.
         Case(
             "home-not-yet",

@@ -162,12 +162,16 @@ extension TopologyDiff {
             var to: Topology.Node
         }
         var steps: [Step: [String]] = [:]
+        var closed: [String: [String]] = [:]
         for subject in subjects {
             let pair = Pair(organisation: change.organisation, subject: subject)
             let (from, to) = (
                 goal(pair, isSpecial, on: change.day, in: live), goal(pair, isSpecial, on: change.day, in: next)
             )
-            guard let new = TopologyDiff.node(of: to?.tenancy, in: next) else { continue }
+            guard let to, let new = TopologyDiff.node(of: to.tenancy, in: next) else { continue }
+            if from.flatMap({ live.tenancy($0.tenancy)?.open }) == true, next.tenancy(to.tenancy)?.open == false {
+                closed[to.tenancy, default: []].append(subject)
+            }
             let old = TopologyDiff.node(of: from?.tenancy, in: live)
             steps[Step(isFromLive: old?.state == .live, to: new), default: []].append(subject)
         }
@@ -179,6 +183,12 @@ extension TopologyDiff {
             add(
                 step.isFromLive ? "home-taken-away" : "home-not-yet", step.isFromLive,
                 words + (step.isFromLive ? "" : " until it is live"))
+        }
+        for (tenancy, subjects) in closed.sorted(by: { $0.key < $1.key }) {
+            add(
+                "home-not-open", true,
+                "\(tenancy) is not open: nobody works there yet on \(whose)\(Words.list(subjects)), and somebody did before"
+            )
         }
     }
 
