@@ -295,6 +295,25 @@ struct TopologyPreflightTests {
         #expect(Self.said(diff, underWay, try Self.status(), code: "mail-cut-off").isEmpty)
     }
 
+    @Test("What is open at a node that rests is counted, and waits; of each finding it is said whom it is about")
+    func resting() throws {
+        let diff = try Self.diff([
+            (
+                #""id": "subject-77", "segment": "oszn", "state": "live""#,
+                #""id": "subject-77", "segment": "oszn", "state": "suspended""#
+            )
+        ])
+        let underWay = Self.underWay { $0.open = [Self.open("50", 2), Self.open("77", 1)] }
+        #expect(
+            Self.said(diff, underWay, code: "appeals-rest")
+                == ["  3 appeals are open at OSZN/77, as centre knows: they wait until its node is live again"])
+        #expect(Self.said(diff, Self.nothing, code: "appeals-rest").isEmpty)
+        let findings = TopologyPreflight(diff: diff, underWay: underWay, status: try Self.status()).findings
+        let names = Dictionary(findings.map { ($0.code, $0.names) }, uniquingKeysWith: +)
+        #expect(names["appeals-rest"] == ["OSZN/77"] && names["node-leaves"] == ["subject-77"], "\(names)")
+        #expect(names["cut-off"] == ["subject-78"] && names["answered"]?.count == 4, "\(names)")
+    }
+
     // MARK: Mail
 
     private static let suspended = [

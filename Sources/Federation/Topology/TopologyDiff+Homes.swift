@@ -101,7 +101,7 @@ extension TopologyDiff {
     private func when(_ change: Change) -> String {
         switch (change.day == today, change.until) {
         case (true, nil): "at once "
-        case (true, let until?): "at once, until \(until), "
+        case (true, let until?): "until \(until) "
         case (false, nil): "from \(change.day) on "
         case (false, let until?): "from \(change.day) until \(until) "
         }
@@ -128,13 +128,15 @@ extension TopologyDiff {
                 from: change.from, to: change.to, oldTenancies: change.from.map { [$0] } ?? [],
                 finding: Finding(
                     code: "home-moves", isLoss: change.to == nil,
+                    names: [change.from, change.to].compactMap(\.self),
                     text: when(change) + words)))
         follow(change, subjects, isSpecial: false, whose: "\(change.organisation) ")
     }
 
     private mutating func add(_ move: Move) {
         moves.append(move)
-        add(move.finding.code, move.finding.isLoss, move.finding.text)
+        let finding = move.finding
+        add(finding.code, finding.isLoss, of: finding.names, finding.text)
     }
 
     private mutating func tellSpecial(_ change: Change, _ subjects: [String]) {
@@ -149,7 +151,7 @@ extension TopologyDiff {
                 day: change.day, organisation: change.organisation, subjects: subjects, isSpecial: true,
                 from: change.from, to: change.to, oldTenancies: change.from.map { [$0] } ?? homes.sorted(),
                 finding: Finding(
-                    code: "special-moves", isLoss: false,
+                    code: "special-moves", isLoss: false, names: [change.from, change.to].compactMap(\.self),
                     text: "\(when(change))\(whose)\(Words.list(subjects)) go to \(change.to ?? "the home"), "
                         + (before.map { "they went to \($0)" } ?? "there were none"))))
         follow(change, subjects, isSpecial: true, whose: whose)
@@ -181,12 +183,12 @@ extension TopologyDiff {
                 "\(step.to.id) is \(step.to.state.rawValue): what is handed over for \(whose)\(Words.list(subjects)) is "
                 + "refused and stays at the first line"
             add(
-                step.isFromLive ? "home-taken-away" : "home-not-yet", step.isFromLive,
+                step.isFromLive ? "home-taken-away" : "home-not-yet", step.isFromLive, of: [step.to.id.text],
                 words + (step.isFromLive ? "" : " until it is live"))
         }
         for (tenancy, subjects) in closed.sorted(by: { $0.key < $1.key }) {
             add(
-                "home-not-open", true,
+                "home-not-open", true, of: [tenancy],
                 "\(tenancy) is not open: nobody works there yet on \(whose)\(Words.list(subjects)), and somebody did before"
             )
         }
@@ -230,11 +232,19 @@ extension TopologyDiff {
         for (loss, whose) in lost.sorted(by: { $0.key.node < $1.key.node }) {
             let names = whose.sorted { $0.key < $1.key }.map { "\($0.key) \(Words.list($0.value.sorted()))" }
             add(
-                loss.isTakenAway ? "home-taken-away" : "second-line-lost", true,
+                loss.isTakenAway ? "home-taken-away" : "second-line-lost", true, of: [loss.node.text],
                 "\(loss.node) is \(next.node(loss.node)?.state.rawValue ?? "gone"), and with it the second line of "
                     + "\(names.joined(separator: ", ")): what is handed over is refused and stays at the first line"
                     + (loss.isTakenAway ? "" : ", what is open there waits until it is live again"))
         }
+    }
+
+    /// Tenancies at nodes that are live no more, and may be again.
+    package var resting: [String] {
+        live.tenancies.filter { tenancy in
+            live.node(tenancy.node)?.state == .live && next.tenancy(tenancy.id)?.node == tenancy.node
+                && [.planned, .suspended].contains(next.node(tenancy.node)?.state)
+        }.map(\.id).sorted()
     }
 
     /// What becomes of the open appeals that a move leaves behind.
