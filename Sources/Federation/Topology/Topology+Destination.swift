@@ -23,4 +23,9 @@ extension Topology {
                 && $0.to.map { day < $0 } ?? true
         }.map { Destination(tenancy: $0.tenancy, isCentre: false) }
     }
+
+    /// Whether an organisation has begun by a day, and has not ended.
+    package func takesPart(_ organisation: String, on day: String) -> Bool {
+        participants.contains { $0.id == organisation && $0.from ?? "" <= day && $0.to.map { day < $0 } ?? true }
+    }
 }
