@@ -130,6 +130,9 @@ struct TopologyDiffTests {
             let back = try Self.said(live, live.replacing(edit.from, with: edit.to))
             #expect(back.contains { $0.hasPrefix("! its version 1 is not higher than 1") })
         }
+        #expect(
+            try Self.said(Self.next(live), live) == ["! its version 1 is not higher than 2: no node takes it"])
+        #expect(try Self.said(live, live).isEmpty)
     }
 
     private struct Case: Sendable {

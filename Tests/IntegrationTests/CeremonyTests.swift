@@ -156,6 +156,9 @@ struct CeremonyTests {
         #expect(raised.exit == 0 && raised.output.contains("topology: version 2"), "\(raised.errors)")
         #expect(try Files.read(path + "/same.json", maximum: 1 << 16) == scene.topology(1), "the file stays")
 
+        let raise = try scene.run("topology", "diff", path + "/out/tree", path + "/same.json", "--raise")
+        #expect(raise.exit == 0 && raise.output == "topology 1 → 2: nothing changes\n", "\(raise.errors)")
+
         let command =
             "openssl pkeyutl -sign -inkey \(path)/out/holders/targets-vera.key -rawin -in /dev/stdin | od -An -v -tx1"
         let signed = try scene.run("topology", "sign", proposal, "--with", command, "--trust", path + "/centre")

@@ -39,7 +39,7 @@ package struct TopologyDiff: Sendable {
         tenancies()
         rights()
         links()
-        if next.version <= live.version, !findings.isEmpty {
+        if next.version < live.version || next.version == live.version && !findings.isEmpty {
             add(
                 "version-not-higher", true,
                 "its version \(next.version) is not higher than \(live.version): no node takes it")

@@ -32,6 +32,7 @@ extension Commands {
                 Operand(name: "NEW", help: "the new topology, or a proposal of one"),
             ],
             options: [
+                Option(name: "raise", help: "compare as if NEW had the next version, as propose --raise writes it"),
                 Option(
                     name: "dry-run",
                     help: "LIVE is the centre's folder: with what every node last said of itself, and who is dark"),

@@ -14,7 +14,11 @@ enum TopologyDiffCommand {
     static func run(_ command: ParsedCommand) throws -> Int32 {
         let (place, file) = (command.operands[0], command.operands[1])
         let live = try live(place)
-        let bytes = try topology(file)
+        var bytes = try topology(file)
+        if command.flags.contains("raise") {
+            // Of a file that says no version its faults are said.
+            bytes = (try? TopologyVersion.raised(bytes, to: live.version + 1)) ?? bytes
+        }
         let next: Topology
         do throws(TopologyFaults) { next = try Topology.read(bytes) } catch {
             var check = command
