@@ -185,7 +185,8 @@ struct CeremonyTests {
                 "topology", "propose", path + "/centre", fewer, "--reason", "fewer", "--topology", path + "/fewer.json"
             ).exit == 0)
         let loss = "! segment centre to itself: probe may not be sent any more; what is under way is held there\n"
-        #expect(try scene.run("topology", "diff", path + "/centre", fewer).output.contains(loss))
+        let fewerSaid = try scene.run("topology", "diff", path + "/centre", fewer)
+        #expect(fewerSaid.exit == 2 && fewerSaid.output.contains(loss), "\(fewerSaid.errors)")
         let shown = try scene.run(
             "topology", "sign", fewer, "--key", path + "/out/holders/targets-boris.key", "--trust", path + "/centre")
         #expect(shown.output.contains(loss), "\(shown.output) \(shown.errors)")

@@ -76,7 +76,7 @@ struct TopologyDiffCommandTests {
         let gone = try next(
             centre, [(Self.tenancy, other), (Self.home, Self.home.replacing("77", with: "99"))])
         let stranded = try Binary.run(["topology", "diff", centre.path, gone])
-        #expect(stranded.exit == 1, "\(stranded.output)")
+        #expect(stranded.exit == 2, "\(stranded.output)")
         #expect(
             stranded.output.contains("! 1 open appeal of OSZN/77 would be left with nobody\n"), "\(stranded.output)")
         let proposal = nodes.folder.path + "/proposal.json"
@@ -216,7 +216,7 @@ struct TopologyDiffCommandTests {
             body: Output.encode(AdminAPI.NewPublication(proposal: String(decoding: denial.bytes, as: UTF8.self))))
         let said = try Binary.run(["topology", "diff", place.path, taken])
         #expect(
-            said.exit == 1 && said.output.contains("\n  subject-77 will not have it (denied: stolen)\n"),
+            said.exit == 2 && said.output.contains("\n  subject-77 will not have it (denied: stolen)\n"),
             "\(said.output)")
     }
 
@@ -262,7 +262,7 @@ struct TopologyDiffCommandTests {
         let (exit, output) = try Binary.run([
             "topology", "diff", federation.path("centre"), file, "--dry-run", "--json",
         ])
-        #expect(exit == 1)
+        #expect(exit == 2)
         let report = try JSONDecoder().decode(Report.self, from: Data(output.utf8))
         let codes = report.findings.map(\.code)
         #expect(codes.prefix(3) == ["mail-for-nobody", "node-leaves", "mail-cut-off"], "\(output)")

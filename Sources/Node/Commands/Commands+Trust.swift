@@ -26,7 +26,7 @@ extension Commands {
             ]),
         CommandSpec(
             path: ["topology", "diff"],
-            summary: "say what a new topology would change, the worst first; exit code 1 when somebody loses something",
+            summary: "say what a new topology would change, the worst first; exit code 2 when somebody loses something",
             operands: [
                 Operand(name: "LIVE", help: "a node's folder, a static tree, or a topology file"),
                 Operand(name: "NEW", help: "the new topology, or a proposal of one"),

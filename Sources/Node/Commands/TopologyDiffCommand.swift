@@ -11,6 +11,9 @@ enum TopologyDiffCommand {
     /// The day, in UTC, by which homes are dated.
     static var today: String { String(Clocks.wall().rfc3339.prefix(10)) }
 
+    /// Of the process: not that of a failure, so that a script tells the two apart.
+    private static let lossCode: Int32 = 2
+
     static func run(_ command: ParsedCommand) throws -> Int32 {
         let (place, file) = (command.operands[0], command.operands[1])
         let live = try live(place)
@@ -46,7 +49,7 @@ enum TopologyDiffCommand {
         Output.print(
             command, Report(live: live.version, next: next.version, findings: findings),
             words(from: live, to: next, findings).joined(separator: "\n"))
-        return findings.contains(where: \.isLoss) ? 1 : 0
+        return findings.contains(where: \.isLoss) ? lossCode : 0
     }
 
     static func words(from live: Topology, to next: Topology, _ findings: [TopologyDiff.Finding]) -> [String] {
