@@ -314,6 +314,43 @@ struct TopologyPreflightTests {
         #expect(names["cut-off"] == ["subject-78"] && names["answered"]?.count == 4, "\(names)")
     }
 
+    @Test("A move with a queue, and what nodes have said, is said as the guide shows it")
+    func picture() throws {
+        let scheme = try #require(DemoScheme.of(103))
+        let live = try Topology.read(scheme.file(port: 0))
+        let next = try Topology.read(scheme.file(port: 0, movedOn: "2026-12-01"))
+        let underWay = Self.underWay {
+            $0.open = [
+                AdminAPI.UnderWay.Open(
+                    tenancy: "PFR/77", organisation: "PFR", subject: "50", isSpecial: false, count: 12)
+            ]
+        }
+        var entries = Dictionary(
+            uniqueKeysWithValues: live.nodes.map(\.id).filter { $0 != Self.id("centre") }.map {
+                ($0, ReportBook.Entry(report: Self.report(), heard: Self.now.advanced(byMilliseconds: -3_000)))
+            })
+        entries[Self.id("subject-77")]?.report.queues = [
+            .init(name: NodeReport.name(of: "PFR/77"), waiting: 9, overdue: 0, oldest: nil)
+        ]
+        entries[Self.id("subject-36")]?.heard = Self.now.advanced(byMilliseconds: -2 * Self.day)
+        let status = FederationStatus(
+            FederationObservation(
+                now: Self.now, topology: live, here: Self.id("centre"), own: Self.report(), links: [],
+                reports: entries, mail: [:]))
+        let diff = TopologyDiff(from: live, to: next, today: "2026-11-25")
+        let said = TopologyDiffCommand.words(
+            from: live, to: next, TopologyPreflight(diff: diff, underWay: underWay, status: status).findings)
+        let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+        func file(_ name: String) throws -> String {
+            String(
+                decoding: try Files.read(root + "/docs/images/" + name, maximum: 1 << 20),
+                as: UTF8.self)
+        }
+        #expect(try file("diff-dry-run.txt").split(separator: "\n").map(String.init) == said)
+        let picture = try file("topology-diff.svg")
+        for line in said { #expect(picture.contains(line), "\(line)") }
+    }
+
     // MARK: Mail
 
     private static let suspended = [
