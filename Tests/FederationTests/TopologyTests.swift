@@ -300,6 +300,13 @@ struct TopologyTests {
         #expect(found.map { "\($0.code) \($0.line)" } == ["line-missing 34"], "\(found)")
     }
 
+    @Test("What guides edit with jq is JSON as it stands", arguments: ["demo.json", "two-nodes.json"])
+    func strict(file: String) throws {
+        #expect(throws: Never.self) {
+            try JSONText.read(try TopologyTests.file(file), lenient: false, maximum: 1 << 20)
+        }
+    }
+
     @Test("The files that are kept here are good", arguments: ["demo.json", "federation.json", "two-nodes.json"])
     func kept(_ name: String) throws {
         let faults = TopologyTests.faults(String(decoding: try TopologyTests.file(name), as: UTF8.self))

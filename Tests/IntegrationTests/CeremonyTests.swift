@@ -156,10 +156,14 @@ struct CeremonyTests {
         #expect(raised.exit == 0 && raised.output.contains("topology: version 2"), "\(raised.errors)")
         #expect(try Files.read(path + "/same.json", maximum: 1 << 16) == scene.topology(1), "the file stays")
 
+        let raise = try scene.run("topology", "diff", path + "/out/tree", path + "/same.json", "--raise")
+        #expect(raise.exit == 0 && raise.output == "topology 1 → 2: nothing changes\n", "\(raise.errors)")
+
         let command =
             "openssl pkeyutl -sign -inkey \(path)/out/holders/targets-vera.key -rawin -in /dev/stdin | od -An -v -tx1"
         let signed = try scene.run("topology", "sign", proposal, "--with", command, "--trust", path + "/centre")
         #expect(signed.exit == 0 && signed.output.contains("vera signed targets"), "\(signed.errors)")
+        #expect(signed.output.contains("\ntopology 1 → 2: nothing changes\n"), "\(signed.output)")
         #expect(try scene.run("topology", "sign", proposal, "--with", "exit 1").errors.contains("signer-failed"))
         // Another federation of the same name.
         let other = try Scene()
@@ -170,6 +174,28 @@ struct CeremonyTests {
             other.path + "/out/tree")
         #expect(refused.exit == 1 && refused.errors.contains("proposal-stale"))
         #expect(try Files.read(proposal, maximum: 1 << 20) == before)
+
+        // What the holders are to sign is said as what was proposed is.
+        let open = String(decoding: scene.topology(2), as: UTF8.self)
+            .replacing(#""entry", "probe"]"#, with: #""entry"]"#)
+        try Files.write(Array(open.utf8), to: path + "/fewer.json")
+        let fewer = path + "/fewer-proposal.json"
+        #expect(
+            try scene.run(
+                "topology", "propose", path + "/centre", fewer, "--reason", "fewer", "--topology", path + "/fewer.json"
+            ).exit == 0)
+        let loss = "! segment centre to itself: probe may not be sent any more; what is under way is held there\n"
+        let fewerSaid = try scene.run("topology", "diff", path + "/centre", fewer)
+        #expect(fewerSaid.exit == 2 && fewerSaid.output.contains(loss), "\(fewerSaid.errors)")
+        let shown = try scene.run(
+            "topology", "sign", fewer, "--key", path + "/out/holders/targets-boris.key", "--trust", path + "/centre")
+        #expect(shown.output.contains(loss), "\(shown.output) \(shown.errors)")
+        let renewed = path + "/renewed.json"
+        #expect(
+            try scene.run(
+                "topology", "propose", path + "/centre", renewed, "--reason", "renewed", "--renew", "targets"
+            ).exit == 0)
+        #expect(try scene.run("topology", "diff", path + "/centre", renewed).errors.contains("no-topology"))
 
         let reverted = try scene.run(
             "topology", "revert", path + "/centre", "1", path + "/r.json", "--reason", "back to the beginning")

@@ -1,5 +1,6 @@
 import FederationTestKit
 import FoundationEssentials
+import Glibc
 import Testing
 
 @testable import Federation
@@ -55,8 +56,8 @@ struct TopologyDiffCommandTests {
         }
         #expect(isSaid)
         let other: String = Self.tenancy.replacing("OSZN/77", with: "OSZN/99")
-        let moved = try next(
-            centre, [(Self.tenancy, Self.tenancy + ", " + other), (Self.home, Self.home.replacing("77", with: "99"))])
+        let move = [(Self.tenancy, Self.tenancy + ", " + other), (Self.home, Self.home.replacing("77", with: "99"))]
+        let moved = try next(centre, move)
         func diff(_ place: NodeFolder, _ options: String...) throws -> (exit: Int32, lines: [String]) {
             let (exit, output) = try Binary.run(["topology", "diff", place.path, moved] + options)
             return (exit, output.split(separator: "\n").map(String.init))
@@ -75,7 +76,7 @@ struct TopologyDiffCommandTests {
         let gone = try next(
             centre, [(Self.tenancy, other), (Self.home, Self.home.replacing("77", with: "99"))])
         let stranded = try Binary.run(["topology", "diff", centre.path, gone])
-        #expect(stranded.exit == 1, "\(stranded.output)")
+        #expect(stranded.exit == 2, "\(stranded.output)")
         #expect(
             stranded.output.contains("! 1 open appeal of OSZN/77 would be left with nobody\n"), "\(stranded.output)")
         let proposal = nodes.folder.path + "/proposal.json"
@@ -102,6 +103,28 @@ struct TopologyDiffCommandTests {
                 gone,
             ])
         #expect(alone.exit == 0 && !alone.output.contains("refused now"), "\(alone.output)")
+        let notKnown = "what is under way is not known: unreachable: nobody listens at \(centre.adminSocket); "
+        #expect(alone.output.contains(notKnown), "\(alone.output)")
+        _ = try next(centre, move)
+        // Its topology is known all the same; after a crash too, when its socket is still there.
+        func silent() throws {
+            let (exit, lines) = try diff(centre)
+            #expect(exit == 0 && lines.contains { $0.hasPrefix("  " + notKnown) }, "\(lines)")
+            #expect(lines.contains("  OSZN/99 is new, on subject-77"), "\(lines)")
+            #expect(try diff(centre, "--dry-run").exit == 1)
+        }
+        try silent()
+        let listener = try Binary.start(
+            ["-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", centre.adminSocket],
+            of: "/usr/bin/python3")
+        #expect(listener.finish().exit == 0 && Files.exists(centre.adminSocket))
+        try silent()
+        // Of a file there is no node that could be asked.
+        let file = nodes.folder.path + "/live.json"
+        let state = try centre.trust.load().inForce
+        try Files.write(try #require(state.files[SignedFederation.topologyPath]), to: file)
+        #expect(try !Binary.run(["topology", "diff", file, moved]).output.contains("not known"))
+        #expect(try Binary.run(["topology", "diff", file, moved, "--dry-run"]).exit == 1)
     }
 
     @Test("What publish refuses, propose has said: under the same code, or as a warning for what is under way")
@@ -193,7 +216,7 @@ struct TopologyDiffCommandTests {
             body: Output.encode(AdminAPI.NewPublication(proposal: String(decoding: denial.bytes, as: UTF8.self))))
         let said = try Binary.run(["topology", "diff", place.path, taken])
         #expect(
-            said.exit == 1 && said.output.contains("\n  subject-77 will not have it (denied: stolen)\n"),
+            said.exit == 2 && said.output.contains("\n  subject-77 will not have it (denied: stolen)\n"),
             "\(said.output)")
     }
 
@@ -228,10 +251,18 @@ struct TopologyDiffCommandTests {
             try federation.status().nodes.contains { $0.node == "cc-fss" && $0.darkSeconds != nil }
         }
         #expect(isDark)
+        // One that hangs is not waited for.
+        federation.signal("centre", SIGSTOP)
+        let begin = Clocks.monotonicMicroseconds()
+        let hung = try Binary.run(["topology", "diff", federation.path("centre"), file])
+        #expect(Clocks.monotonicMicroseconds() - begin < 15_000_000)
+        federation.signal("centre", SIGCONT)
+        #expect(
+            hung.output.contains("what is under way is not known: no-answer: ") && hung.output.contains("! cc-fss is"))
         let (exit, output) = try Binary.run([
             "topology", "diff", federation.path("centre"), file, "--dry-run", "--json",
         ])
-        #expect(exit == 1)
+        #expect(exit == 2)
         let report = try JSONDecoder().decode(Report.self, from: Data(output.utf8))
         let codes = report.findings.map(\.code)
         #expect(codes.prefix(3) == ["mail-for-nobody", "node-leaves", "mail-cut-off"], "\(output)")

@@ -1,3 +1,4 @@
+import ContactCentre
 import FederationTestKit
 import Testing
 
@@ -174,6 +175,71 @@ struct TopologyPreflightTests {
                 == ["  6 appeals of OSZN 50 are open at OSZN/77, as centre knows: they follow"])
     }
 
+    @Test("Special questions that a successor takes over on a later day are said under that day, and are counted there")
+    func successor() throws {
+        let day = "2026-12-01"
+        func tenancy(_ id: String, _ node: String) -> String {
+            #"{"id": "\#(id)", "organisation": "\#(id.prefix(3))", "node": "\#(node)", "lines": ["2"], "open": true, "#
+                + #""dueMinutes": 240}"#
+        }
+        func home(_ organisation: String, _ tenancy: String, _ days: String) -> String {
+            #"{"organisation": "\#(organisation)", "subjects": ["50", "77", "78"], "tenancy": "\#(tenancy)", \#(days)}"#
+        }
+        func special(_ tenancy: String) -> String {
+            #"{"organisation": "\#(tenancy.prefix(3))", "subjects": "all", "tenancy": "\#(tenancy)"}"#
+        }
+        let begin = #""from": "2022-01-01""#
+        let (tenancies, homes, list) = (#""tenancies": ["#, #""homes": ["#, #""special": ["#)
+        let live = [
+            (tenancies, tenancies + tenancy("FSS/77", "subject-77") + "," + tenancy("FSS/c", "cc-fss") + ","),
+            (homes, homes + home("FSS", "FSS/77", begin) + ","), (list, list + special("FSS/c")),
+        ]
+        let next = [
+            (
+                tenancies,
+                #""participants": [{"id": "OSZN"}, {"id": "FSS", "to": "\#(day)", "successor": "SFR"}, "#
+                    + #"{"id": "SFR", "from": "\#(day)"}], "# + tenancies
+                    + ["SFR/77", "SFR/78"].map { tenancy($0, "subject-" + $0.suffix(2)) + "," }.joined()
+            ),
+            (
+                home("FSS", "FSS/77", begin),
+                home("FSS", "FSS/77", begin + #", "to": "\#(day)""#) + ","
+                    + ["FSS", "SFR"].map { home($0, "SFR/77", #""from": "\#(day)""#) }.joined(separator: ",")
+            ), (special("FSS/c"), special("FSS/c") + "," + special("SFR/78")),
+        ]
+        let underWay = Self.underWay {
+            $0.open = [("FSS/77", false, 2), ("FSS/c", true, 4)].map {
+                AdminAPI.UnderWay.Open(
+                    tenancy: $0, organisation: "FSS", subject: "50", isSpecial: $1, count: $2)
+            }
+        }
+        let diff = try Self.diff(next, live: live)
+        #expect(
+            Self.said(diff, code: "special-moves") == [
+                "  from \(day) on special questions of FSS for 50, 77 and 78 go to SFR/78, they went to FSS/c",
+                "  from \(day) on special questions of SFR for 50, 77 and 78 go to SFR/78, there were none",
+            ])
+        #expect(
+            Self.said(diff, underWay, code: "home-appeals") == [
+                "  2 appeals of FSS 50, 77 and 78 are open at FSS/77, as centre knows: they follow",
+                "  4 special appeals of FSS 50, 77 and 78 are open at FSS/c, as centre knows: they follow",
+            ])
+        // It is where they go.
+        for (day, tenancy) in [("2026-11-30", "FSS/c"), (day, "SFR/78")] {
+            for topology in [diff.next, tenancy == "FSS/c" ? diff.live : diff.next] {
+                let route = Router(topology).route(organisation: "FSS", subject: "50", reason: .special, on: day)
+                #expect(route?.tenancy.id == tenancy)
+            }
+        }
+        // Without a centre of its own they go home.
+        let homeward = try Self.diff(Array(next.dropLast()), live: live)
+        #expect(
+            Self.said(homeward, underWay, code: "special-moves") == [
+                "  from \(day) on special questions of FSS for 50, 77 and 78 go to the home, they went to FSS/c"
+            ])
+        #expect(Self.said(homeward, underWay, code: "home-appeals").last?.contains("4 special appeals of FSS") == true)
+    }
+
     @Test("What the old home has said of its queue, with its age, once; of one that has said nothing that")
     func queue() throws {
         let diff = try Self.diff(Self.move("50", to: "OSZN/78") + Self.move("77", to: "OSZN/66"))
@@ -221,9 +287,68 @@ struct TopologyPreflightTests {
         #expect(Self.said(diff, underWay, code: "appeals-stranded") == [appeals])
         #expect(
             Self.said(diff, underWay, code: "cannot-verify")
-                == ["  subject-78 will not have it (denied: a laptop was stolen[2J)"])
+                == [
+                    "  subject-78 will not have it (denied: a laptop was stolen[2J)",
+                    "  cc-fss is hung up on before it takes it: it hears of it by hand",
+                ])
         // Not told twice.
         #expect(Self.said(diff, underWay, try Self.status(), code: "mail-cut-off").isEmpty)
+    }
+
+    @Test("What is open at a node that rests is counted, and waits; of each finding it is said whom it is about")
+    func resting() throws {
+        let diff = try Self.diff([
+            (
+                #""id": "subject-77", "segment": "oszn", "state": "live""#,
+                #""id": "subject-77", "segment": "oszn", "state": "suspended""#
+            )
+        ])
+        let underWay = Self.underWay { $0.open = [Self.open("50", 2), Self.open("77", 1)] }
+        #expect(
+            Self.said(diff, underWay, code: "appeals-rest")
+                == ["  3 appeals are open at OSZN/77, as centre knows: they wait until its node is live again"])
+        #expect(Self.said(diff, Self.nothing, code: "appeals-rest").isEmpty)
+        let findings = TopologyPreflight(diff: diff, underWay: underWay, status: try Self.status()).findings
+        let names = Dictionary(findings.map { ($0.code, $0.names) }, uniquingKeysWith: +)
+        #expect(names["appeals-rest"] == ["OSZN/77"] && names["node-leaves"] == ["subject-77"], "\(names)")
+        #expect(names["cut-off"] == ["subject-78"] && names["answered"]?.count == 4, "\(names)")
+    }
+
+    @Test("A move with a queue, and what nodes have said, is said as the guide shows it")
+    func picture() throws {
+        let scheme = try #require(DemoScheme.of(103))
+        let live = try Topology.read(scheme.file(port: 0))
+        let next = try Topology.read(scheme.file(port: 0, movedOn: "2026-12-01"))
+        let underWay = Self.underWay {
+            $0.open = [
+                AdminAPI.UnderWay.Open(
+                    tenancy: "PFR/77", organisation: "PFR", subject: "50", isSpecial: false, count: 12)
+            ]
+        }
+        var entries = Dictionary(
+            uniqueKeysWithValues: live.nodes.map(\.id).filter { $0 != Self.id("centre") }.map {
+                ($0, ReportBook.Entry(report: Self.report(), heard: Self.now.advanced(byMilliseconds: -3_000)))
+            })
+        entries[Self.id("subject-77")]?.report.queues = [
+            .init(name: NodeReport.name(of: "PFR/77"), waiting: 9, overdue: 0, oldest: nil)
+        ]
+        entries[Self.id("subject-36")]?.heard = Self.now.advanced(byMilliseconds: -2 * Self.day)
+        let status = FederationStatus(
+            FederationObservation(
+                now: Self.now, topology: live, here: Self.id("centre"), own: Self.report(), links: [],
+                reports: entries, mail: [:]))
+        let diff = TopologyDiff(from: live, to: next, today: "2026-11-25")
+        let said = TopologyDiffCommand.words(
+            from: live, to: next, TopologyPreflight(diff: diff, underWay: underWay, status: status).findings)
+        let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+        func file(_ name: String) throws -> String {
+            String(
+                decoding: try Files.read(root + "/docs/images/" + name, maximum: 1 << 20),
+                as: UTF8.self)
+        }
+        #expect(try file("diff-dry-run.txt").split(separator: "\n").map(String.init) == said)
+        let picture = try file("topology-diff.svg")
+        for line in said { #expect(picture.contains(line), "\(line)") }
     }
 
     // MARK: Mail
@@ -322,5 +447,13 @@ struct TopologyPreflightTests {
         let none = try Self.status { $0 = [:] }
         #expect(Self.said(diff, nil, none, code: "answered") == ["  1 of 4 nodes has said how it is"])
         #expect(Self.said(diff, nil, none, code: "node-dark").count == 3)
+        // Who is live no more is hung up on: it does not get it by itself.
+        let leaving = try Self.diff(Self.suspended)
+        #expect(
+            Self.said(leaving, nil, none, code: "cannot-verify")
+                == ["  cc-fss is hung up on before it takes it: it hears of it by hand"])
+        let dark = Self.said(leaving, nil, none, code: "node-dark")
+        #expect(dark.filter { $0.contains("it will have it when it is back") }.count == 2)
+        #expect(dark.contains("  cc-fss is dark: what has come there since is not known"), "\(dark)")
     }
 }

@@ -33,25 +33,17 @@ package struct Router: Sendable {
     /// - Parameter date: ISO 8601 (`2026-11-24`): homes are dated.
     /// - Returns: nil when the topology covers no such pair.
     package func route(organisation: String, subject: String, reason: EscalationReason, on date: String) -> Route? {
-        let topology = topology
-        let acting = topology.acting(organisation, on: date)
-        if reason == .special,
-            let centre = topology.special.first(where: {
-                $0.organisation == acting && $0.subjects?.contains(subject) ?? true
-            })
-        {
-            return route(to: centre.tenancy, "вопрос специальных знаний: центр компетенций \(centre.tenancy)")
-        }
-        let home = topology.homes.first {
-            $0.organisation == organisation && $0.subjects.contains(subject) && $0.from <= date
-                && date < $0.to ?? "9999-12-31"
-        }
-        guard let home else { return nil }
+        guard
+            let goal = topology.destination(of: organisation, subject, isSpecial: reason == .special, on: date)
+        else { return nil }
         let rule =
-            reason == .personal
-            ? "персональные данные: домашний узел пары \(organisation)/\(subject) — \(home.tenancy)"
-            : "вопрос специальных знаний, центра компетенций для субъекта нет: \(home.tenancy)"
-        return route(to: home.tenancy, rule)
+            switch (reason, goal.isCentre) {
+            case (_, true): "вопрос специальных знаний: центр компетенций \(goal.tenancy)"
+            case (.personal, _):
+                "персональные данные: домашний узел пары \(organisation)/\(subject) — \(goal.tenancy)"
+            case (.special, _): "вопрос специальных знаний, центра компетенций для субъекта нет: \(goal.tenancy)"
+            }
+        return route(to: goal.tenancy, rule)
     }
 
     /// Whether a tenancy of one organisation may have appeals of another: its own, or a predecessor's.

@@ -27,34 +27,38 @@ extension TopologyDiff {
 
     private struct Change: Hashable, Comparable {
         var day: String
+        /// The day on which it is again as it was to be; nil: no such day.
+        var until: String?
         var organisation: String
         var from: String?
         var to: String?
 
-        static func < (left: Change, right: Change) -> Bool {
-            (left.day, left.organisation, left.from ?? "", left.to ?? "")
-                < (right.day, right.organisation, right.from ?? "", right.to ?? "")
-        }
+        private var order: [String] { [day, organisation, from ?? "", to ?? "", until ?? ""] }
+
+        static func < (left: Change, right: Change) -> Bool { left.order.lexicographicallyPrecedes(right.order) }
     }
 
-    private static func home(_ pair: Pair, on day: String, in topology: Topology) -> String? {
-        topology.homes.first {
-            $0.organisation == pair.organisation && $0.subjects.contains(pair.subject) && $0.from <= day
-                && $0.to.map { day < $0 } ?? true
-        }?.tenancy
+    private func goal(_ pair: Pair, _ isSpecial: Bool, on day: String, in topology: Topology) -> Topology.Destination? {
+        topology.destination(of: pair.organisation, pair.subject, isSpecial: isSpecial, on: day)
     }
 
-    /// SPECIAL goes to the first entry that lists the subject; nil: to the home.
-    private static func special(_ pair: Pair, in topology: Topology) -> String? {
-        topology.special.first {
-            $0.organisation == pair.organisation && $0.subjects?.contains(pair.subject) ?? true
-        }?.tenancy
+    private func home(_ pair: Pair, on day: String, in topology: Topology) -> String? {
+        goal(pair, false, on: day, in: topology)?.tenancy
     }
 
-    /// Whether special questions of a subject are at another tenancy than its home's.
-    package func hasSpecial(_ organisation: String, _ subject: String) -> Bool {
-        TopologyDiff.special(
-            Pair(organisation: live.acting(organisation, on: today), subject: subject), in: live) != nil
+    /// Where special questions of a pair go other than home.
+    private func centre(_ pair: Pair, on day: String, in topology: Topology) -> String? {
+        // Before it takes part nobody asks.
+        guard topology.participants.contains(where: { $0.id == pair.organisation && $0.from ?? "" <= day }),
+            let goal = goal(pair, true, on: day, in: topology)
+        else { return nil }
+        return goal.isCentre ? goal.tenancy : nil
+    }
+
+    /// Whether special questions of a subject do not go home on a day, before or after.
+    package func hasSpecial(_ organisation: String, _ subject: String, on day: String) -> Bool {
+        let pair = Pair(organisation: organisation, subject: subject)
+        return [live, next].contains { centre(pair, on: day, in: $0) != nil }
     }
 
     static func node(of tenancy: String?, in topology: Topology) -> Topology.Node? {
@@ -66,25 +70,41 @@ extension TopologyDiff {
         for home in live.homes + next.homes {
             for subject in home.subjects { pairs.insert(Pair(organisation: home.organisation, subject: subject)) }
         }
-        let dated = (live.homes + next.homes).flatMap { [$0.from] + ($0.to.map { [$0] } ?? []) }
-        let days = Set(dated.filter { $0 > today } + [today]).sorted()
+        let homes = (live.homes + next.homes).flatMap { [$0.from, $0.to] }
+        let participants = (live.participants + next.participants).flatMap { [$0.from, $0.to] }
+        let days = Set((homes + participants).compactMap(\.self).filter { $0 > today } + [today]).sorted()
+        for (change, subjects) in changes(of: pairs.sorted(), on: days, home) { tell(change, subjects) }
+        for (change, subjects) in changes(of: specialPairs, on: days, centre) { tellSpecial(change, subjects) }
+        secondLines(pairs.sorted(), on: days)
+    }
+
+    /// What differs, by the first day on which it does.
+    private func changes(
+        of pairs: [Pair], on days: [String], _ place: (Pair, String, Topology) -> String?
+    ) -> [(key: Change, value: [String])] {
         var changes: [Change: [String]] = [:]
-        for pair in pairs.sorted() {
-            var last: (String?, String?) = (nil, nil)
-            for day in days {
-                let (before, after) = (
-                    TopologyDiff.home(pair, on: day, in: live), TopologyDiff.home(pair, on: day, in: next)
-                )
-                defer { last = (before, after) }
-                guard before != after, last != (before, after) else { continue }
+        for pair in pairs {
+            let places = days.map { (from: place(pair, $0, live), to: place(pair, $0, next)) }
+            for (index, (from, to)) in places.enumerated()
+            where from != to && (index == 0 || places[index - 1] != (from, to)) {
+                let end = places.indices.first { $0 > index && places[$0] != (from, to) }
+                let until = end.flatMap { places[$0].from == places[$0].to ? days[$0] : nil }
                 changes[
-                    Change(day: day, organisation: pair.organisation, from: before, to: after), default: []
+                    Change(day: days[index], until: until, organisation: pair.organisation, from: from, to: to),
+                    default: []
                 ].append(pair.subject)
             }
         }
-        for (change, subjects) in changes.sorted(by: { $0.key < $1.key }) { tell(change, subjects) }
-        special()
-        secondLines(pairs.sorted(), on: days)
+        return changes.sorted { $0.key < $1.key }
+    }
+
+    private func when(_ change: Change) -> String {
+        switch (change.day == today, change.until) {
+        case (true, nil): "at once "
+        case (true, let until?): "until \(until) "
+        case (false, nil): "from \(change.day) on "
+        case (false, let until?): "from \(change.day) until \(until) "
+        }
     }
 
     private mutating func tell(_ change: Change, _ subjects: [String]) {
@@ -108,64 +128,75 @@ extension TopologyDiff {
                 from: change.from, to: change.to, oldTenancies: change.from.map { [$0] } ?? [],
                 finding: Finding(
                     code: "home-moves", isLoss: change.to == nil,
-                    text: (change.day == today ? "at once " : "from \(change.day) on ") + words)))
-        tell(whose, from: old, to: new)
+                    names: [change.from, change.to].compactMap(\.self),
+                    text: when(change) + words)))
+        follow(change, subjects, isSpecial: false, whose: "\(change.organisation) ")
     }
 
     private mutating func add(_ move: Move) {
         moves.append(move)
-        add(move.finding.code, move.finding.isLoss, move.finding.text)
+        let finding = move.finding
+        add(finding.code, finding.isLoss, of: finding.names, finding.text)
     }
 
-    /// What is handed over to a node that is not live is refused: who had a second line before loses it.
-    private mutating func tell(_ whose: String, from old: Topology.Node?, to new: Topology.Node?) {
-        guard let new, new.state != .live else { return }
-        let words = "\(new.id) is \(new.state.rawValue): what is handed over for \(whose) is refused and stays at the "
-        if old?.state == .live {
-            add("home-taken-away", true, words + "first line")
-        } else {
-            add("home-not-yet", false, words + "first line until it is live")
-        }
+    private mutating func tellSpecial(_ change: Change, _ subjects: [String]) {
+        let whose = "special questions of \(change.organisation) for "
+        let homes = Set(
+            subjects.compactMap {
+                home(Pair(organisation: change.organisation, subject: $0), on: change.day, in: live)
+            })
+        let before = change.from ?? (homes.isEmpty ? nil : "the home")
+        add(
+            Move(
+                day: change.day, organisation: change.organisation, subjects: subjects, isSpecial: true,
+                from: change.from, to: change.to, oldTenancies: change.from.map { [$0] } ?? homes.sorted(),
+                finding: Finding(
+                    code: "special-moves", isLoss: false, names: [change.from, change.to].compactMap(\.self),
+                    text: "\(when(change))\(whose)\(Words.list(subjects)) go to \(change.to ?? "the home"), "
+                        + (before.map { "they went to \($0)" } ?? "there were none"))))
+        follow(change, subjects, isSpecial: true, whose: whose)
     }
 
-    private mutating func special() {
-        var changes: [Change: [String]] = [:]
-        for pair in specialPairs {
-            let (before, after) = (TopologyDiff.special(pair, in: live), TopologyDiff.special(pair, in: next))
-            guard before != after else { continue }
-            changes[Change(day: today, organisation: pair.organisation, from: before, to: after), default: []]
-                .append(pair.subject)
+    /// What whoever goes elsewhere finds there: some come from a node that is live, others not.
+    private mutating func follow(_ change: Change, _ subjects: [String], isSpecial: Bool, whose: String) {
+        struct Step: Hashable {
+            var isFromLive: Bool
+            var to: Topology.Node
         }
-        for (change, subjects) in changes.sorted(by: { $0.key < $1.key }) {
-            func whose(_ subjects: [String]) -> String {
-                "special questions of \(change.organisation) for \(Words.list(subjects))"
+        var steps: [Step: [String]] = [:]
+        var closed: [String: [String]] = [:]
+        for subject in subjects {
+            let pair = Pair(organisation: change.organisation, subject: subject)
+            let (from, to) = (
+                goal(pair, isSpecial, on: change.day, in: live), goal(pair, isSpecial, on: change.day, in: next)
+            )
+            guard let to, let new = TopologyDiff.node(of: to.tenancy, in: next) else { continue }
+            if from.flatMap({ live.tenancy($0.tenancy)?.open }) == true, next.tenancy(to.tenancy)?.open == false {
+                closed[to.tenancy, default: []].append(subject)
             }
-            func home(_ subject: String) -> String? {
-                TopologyDiff.home(Pair(organisation: change.organisation, subject: subject), on: today, in: live)
-            }
+            let old = TopologyDiff.node(of: from?.tenancy, in: live)
+            steps[Step(isFromLive: old?.state == .live, to: new), default: []].append(subject)
+        }
+        for (step, subjects) in steps.sorted(by: { $0.value[0] < $1.value[0] }) where step.to.state != .live {
+            // It is refused: who had a second line before loses it.
+            let words =
+                "\(step.to.id) is \(step.to.state.rawValue): what is handed over for \(whose)\(Words.list(subjects)) is "
+                + "refused and stays at the first line"
             add(
-                Move(
-                    day: today, organisation: change.organisation, subjects: subjects, isSpecial: true,
-                    from: change.from, to: change.to,
-                    oldTenancies: change.from.map { [$0] } ?? Set(subjects.compactMap(home)).sorted(),
-                    finding: Finding(
-                        code: "special-moves", isLoss: false,
-                        text: "\(whose(subjects)) go to \(change.to ?? "the home"), they went to "
-                            + (change.from ?? "the home"))))
-            guard change.to != nil else { continue }
-            // They went home: some of the homes are live, others are not.
-            let before = Dictionary(grouping: subjects) { TopologyDiff.node(of: change.from ?? home($0), in: live) }
-            let new = TopologyDiff.node(of: change.to, in: next)
-            for isLive in [true, false] {
-                let some = before.filter { ($0.key?.state == .live) == isLive }
-                guard let old = some.first?.key else { continue }
-                tell(whose(some.values.joined().sorted()), from: old, to: new)
-            }
+                step.isFromLive ? "home-taken-away" : "home-not-yet", step.isFromLive, of: [step.to.id.text],
+                words + (step.isFromLive ? "" : " until it is live"))
+        }
+        for (tenancy, subjects) in closed.sorted(by: { $0.key < $1.key }) {
+            add(
+                "home-not-open", true, of: [tenancy],
+                "\(tenancy) is not open: nobody works there yet on \(whose)\(Words.list(subjects)), and somebody did before"
+            )
         }
     }
 
     private var specialPairs: [Pair] {
-        let organisations = Set((live.special + next.special).map(\.organisation)).sorted()
+        let special = (live.special + next.special).map(\.organisation)
+        let organisations = Set(live.organisations + next.organisations + special).sorted()
         let subjects = Set(live.subjects + next.subjects).sorted()
         return organisations.flatMap { organisation in
             subjects.map { Pair(organisation: organisation, subject: $0) }
@@ -188,24 +219,32 @@ extension TopologyDiff {
         }
         for pair in pairs {
             for day in days {
-                look(
-                    TopologyDiff.home(pair, on: day, in: live), TopologyDiff.home(pair, on: day, in: next),
-                    pair.organisation, pair.subject)
+                look(home(pair, on: day, in: live), home(pair, on: day, in: next), pair.organisation, pair.subject)
             }
         }
         for pair in specialPairs {
-            look(
-                TopologyDiff.special(pair, in: live), TopologyDiff.special(pair, in: next),
-                "special questions of \(pair.organisation) for", pair.subject)
+            for day in days {
+                look(
+                    centre(pair, on: day, in: live), centre(pair, on: day, in: next),
+                    "special questions of \(pair.organisation) for", pair.subject)
+            }
         }
         for (loss, whose) in lost.sorted(by: { $0.key.node < $1.key.node }) {
             let names = whose.sorted { $0.key < $1.key }.map { "\($0.key) \(Words.list($0.value.sorted()))" }
             add(
-                loss.isTakenAway ? "home-taken-away" : "second-line-lost", true,
+                loss.isTakenAway ? "home-taken-away" : "second-line-lost", true, of: [loss.node.text],
                 "\(loss.node) is \(next.node(loss.node)?.state.rawValue ?? "gone"), and with it the second line of "
                     + "\(names.joined(separator: ", ")): what is handed over is refused and stays at the first line"
                     + (loss.isTakenAway ? "" : ", what is open there waits until it is live again"))
         }
+    }
+
+    /// Tenancies at nodes that are live no more, and may be again.
+    package var resting: [String] {
+        live.tenancies.filter { tenancy in
+            live.node(tenancy.node)?.state == .live && next.tenancy(tenancy.id)?.node == tenancy.node
+                && [.planned, .suspended].contains(next.node(tenancy.node)?.state)
+        }.map(\.id).sorted()
     }
 
     /// What becomes of the open appeals that a move leaves behind.

@@ -49,7 +49,9 @@ extension TopologyDiff {
         islands(both)
         guard let old = live.centre, let new = next.centre else { return }
         if old != new {
-            add("centre-changed", true, "the centre is \(new), it was \(old): no proposal can change that")
+            add(
+                "centre-changed", true, of: [new.text, old.text],
+                "the centre is \(new), it was \(old): no proposal can change that")
         }
         waysToCentre(both, old, new)
         waysPastCentre(both.subtracting([old, new]).sorted(), old, new)
@@ -70,11 +72,13 @@ extension TopologyDiff {
                 let rest = lost.count - (losesCentre ? 1 : 0)
                 let whom = (losesCentre ? ["the centre"] : []) + (rest > 0 ? [Words.count(rest, "other node")] : [])
                 add(
-                    "cut-off", true,
+                    "cut-off", true, of: members.map(\.text),
                     "\(names) \(members.count == 1 ? "loses its" : "lose their") way to \(Words.list(whom))")
             }
             if !gained.isEmpty, !hasCentre || members.count == 1 {
-                add("joined", false, "\(names) can reach \(Words.list(gained.sorted().map(\.text))) now")
+                add(
+                    "joined", false, of: members.map(\.text),
+                    "\(names) can reach \(Words.list(gained.sorted().map(\.text))) now")
             }
         }
     }
@@ -95,7 +99,7 @@ extension TopologyDiff {
         for (change, nodes) in moved.sorted(by: { ($0.key.after, $0.key.before) < ($1.key.after, $1.key.before) }) {
             let (go, they) = nodes.count == 1 ? ("goes", "it") : ("go", "they")
             add(
-                "way-changed", false,
+                "way-changed", false, of: nodes,
                 "\(Words.list(nodes)) \(go) to the centre \(change.after) now, \(they) went \(change.before)")
         }
     }
@@ -124,11 +128,15 @@ extension TopologyDiff {
         }
         let groups = moved.sorted { ($1.value.count, $0.key) < ($0.value.count, $1.key) }
         for (words, pairs) in groups.prefix(TopologyDiff.mostWays) {
-            add("way-changed", false, "between \(TopologyDiff.names(pairs)) the way goes \(words)")
+            add(
+                "way-changed", false, of: TopologyDiff.ends(pairs),
+                "between \(TopologyDiff.names(pairs)) the way goes \(words)")
         }
-        let rest = groups.dropFirst(TopologyDiff.mostWays).reduce(0) { $0 + $1.value.count }
-        if rest > 0 {
-            add("way-changed", false, "between \(Words.count(rest, "more pair")) of nodes the way is another")
+        let rest = groups.dropFirst(TopologyDiff.mostWays).flatMap(\.value)
+        if !rest.isEmpty {
+            add(
+                "way-changed", false, of: TopologyDiff.ends(rest),
+                "between \(Words.count(rest.count, "more pair")) of nodes the way is another")
         }
     }
 
@@ -141,6 +149,10 @@ extension TopologyDiff {
             at = hop
         }
         return topology.nextHop(from: at, to: to) == to ? hops : nil
+    }
+
+    private static func ends(_ pairs: [Ends]) -> [String] {
+        Set(pairs.flatMap { [$0.one.text, $0.other.text] }).sorted()
     }
 
     private static func names(_ pairs: [Ends]) -> String {

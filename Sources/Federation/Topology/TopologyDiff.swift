@@ -6,11 +6,14 @@ package struct TopologyDiff: Sendable {
         package var code: String
         /// Somebody loses something.
         package var isLoss: Bool
+        /// The nodes or tenancies that it is about, all of them.
+        package var names: [String]
         package var text: String
 
-        package init(code: String, isLoss: Bool, text: String) {
+        package init(code: String, isLoss: Bool, names: [String] = [], text: String) {
             self.code = code
             self.isLoss = isLoss
+            self.names = names
             self.text = text
         }
     }
@@ -28,6 +31,7 @@ package struct TopologyDiff: Sendable {
     package init(from live: Topology, to next: Topology, today: String) {
         (self.live, self.next, self.today) = (live, next, today)
         (reachBefore, reachAfter) = (Reach(live), Reach(next))
+        federation()
         ways()
         nodes()
         participants()
@@ -35,7 +39,7 @@ package struct TopologyDiff: Sendable {
         tenancies()
         rights()
         links()
-        if next.version <= live.version, !findings.isEmpty {
+        if next.version < live.version || next.version == live.version && !findings.isEmpty {
             add(
                 "version-not-higher", true,
                 "its version \(next.version) is not higher than \(live.version): no node takes it")
@@ -44,11 +48,34 @@ package struct TopologyDiff: Sendable {
         findings = findings.filter(\.isLoss) + findings.filter { !$0.isLoss }
     }
 
-    mutating func add(_ code: String, _ isLoss: Bool, _ text: String) {
-        findings.append(Finding(code: code, isLoss: isLoss, text: text))
+    mutating func add(_ code: String, _ isLoss: Bool, of names: [String] = [], _ text: String) {
+        findings.append(Finding(code: code, isLoss: isLoss, names: names, text: text))
     }
 
-    // MARK: Nodes, links and rights
+    // MARK: Segments, nodes, links and rights
+
+    private mutating func federation() {
+        if live.federation != next.federation {
+            add(
+                "federation-changed", true,
+                "it is of the federation \(next.federation), not of \(live.federation): no node takes it")
+        }
+        for segment in next.segments {
+            guard let old = live.segments.first(where: { $0.id == segment.id }) else {
+                add("segment-comes", false, "segment \(segment.id) is new, with profile \(segment.profile)")
+                continue
+            }
+            guard old.profile != segment.profile else { continue }
+            let nodes = next.nodes.filter { $0.segment == segment.id && $0.state == .live }.map(\.id.text).sorted()
+            add(
+                "profile-changed", true, of: nodes,
+                "segment \(segment.id) has profile \(segment.profile), it had \(old.profile): a node whose program does not "
+                    + "have it loses its links")
+        }
+        for old in live.segments where !next.segments.contains(where: { $0.id == old.id }) {
+            add("segment-goes", false, "segment \(old.id) is not there any more")
+        }
+    }
 
     private mutating func nodes() {
         var states: [String: [String]] = [:]
@@ -62,9 +89,15 @@ package struct TopologyDiff: Sendable {
             }
             if old.segment != node.segment {
                 add(
-                    "segment-changed", true,
+                    "segment-changed", true, of: [node.id.text],
                     "\(node.id) is in segment \(node.segment), it was in \(old.segment): it needs a certificate of that authority"
                 )
+            }
+            if old.subject != node.subject {
+                func words(_ subject: String?) -> String { subject.map { "subject \($0)" } ?? "no subject" }
+                add(
+                    "subject-changed", false, of: [node.id.text],
+                    "\(node.id) is the node of \(words(node.subject)), it was of \(words(old.subject))")
             }
             if old.addresses != node.addresses {
                 func words(_ addresses: [Topology.Address]) -> String {
@@ -75,7 +108,7 @@ package struct TopologyDiff: Sendable {
                     dialling.isEmpty
                     ? "nobody dials it" : Words.list(dialling) + (dialling.count == 1 ? " dials" : " dial") + " it anew"
                 add(
-                    "address-changed", false,
+                    "address-changed", false, of: [node.id.text],
                     "\(node.id) is at \(words(node.addresses)), it was at \(words(old.addresses)): \(dial), and it must be "
                         + "started again itself")
             }
@@ -83,26 +116,42 @@ package struct TopologyDiff: Sendable {
         for (what, names) in states.sorted(by: { $0.key < $1.key }) {
             let isLoss = !what.hasPrefix("new") && !what.hasPrefix("live")
             let verb = names.count == 1 ? "is" : "are"
-            add(isLoss ? "node-leaves" : "node-comes", isLoss, "\(Words.list(names.sorted())) \(verb) \(what)")
+            add(
+                isLoss ? "node-leaves" : "node-comes", isLoss, of: names.sorted(),
+                "\(Words.list(names.sorted())) \(verb) \(what)")
         }
         let gone = live.nodes.filter { next.node($0.id) == nil }.map(\.id.text).sorted()
         if !gone.isEmpty {
-            add("node-removed", true, "\(Words.list(gone)) \(gone.count == 1 ? "is" : "are") not there any more")
+            add(
+                "node-removed", true, of: gone,
+                "\(Words.list(gone)) \(gone.count == 1 ? "is" : "are") not there any more")
+        }
+        // Their neighbours go by it first.
+        let leaving = live.nodes.filter { $0.state == .live && !staysLive($0.id) }.map(\.id.text).sorted()
+        if !leaving.isEmpty {
+            let (are, they) = leaving.count == 1 ? ("is", "it takes it: it hears") : ("are", "they take it: they hear")
+            add(
+                "cannot-verify", false, of: leaving,
+                "\(Words.list(leaving)) \(are) hung up on before \(they) of it by hand")
         }
     }
 
     private mutating func links() {
-        func names(_ topology: Topology) -> Set<String> { Set(topology.links.map { "\($0.dials) → \($0.listens)" }) }
-        let (before, after) = (names(live), names(next))
-        let (gone, new) = (before.subtracting(after).sorted(), after.subtracting(before).sorted())
+        func words(_ link: Topology.Link) -> String { "\(link.dials) → \(link.listens)" }
+        func ends(_ links: Set<Topology.Link>) -> [String] {
+            Set(links.flatMap { [$0.dials.text, $0.listens.text] }).sorted()
+        }
+        let (before, after) = (Set(live.links), Set(next.links))
+        let (fewer, more) = (before.subtracting(after), after.subtracting(before))
+        let (gone, new) = (fewer.map(words).sorted(), more.map(words).sorted())
         if !gone.isEmpty {
             add(
-                "links-removed", false,
+                "links-removed", false, of: ends(fewer),
                 "\(gone.count == 1 ? "a link goes" : "\(gone.count) links go"): \(Words.list(gone))")
         }
         if !new.isEmpty {
             add(
-                "links-added", false,
+                "links-added", false, of: ends(more),
                 "\(new.count == 1 ? "a link comes" : "\(new.count) links come"): \(Words.list(new))")
         }
     }

@@ -26,12 +26,13 @@ extension Commands {
             ]),
         CommandSpec(
             path: ["topology", "diff"],
-            summary: "say what a new topology would change, the worst first; exit code 1 when somebody loses something",
+            summary: "say what a new topology would change, the worst first; exit code 2 when somebody loses something",
             operands: [
                 Operand(name: "LIVE", help: "a node's folder, a static tree, or a topology file"),
-                Operand(name: "NEW", help: "the new topology"),
+                Operand(name: "NEW", help: "the new topology, or a proposal of one"),
             ],
             options: [
+                Option(name: "raise", help: "compare as if NEW had the next version, as propose --raise writes it"),
                 Option(
                     name: "dry-run",
                     help: "LIVE is the centre's folder: with what every node last said of itself, and who is dark"),
@@ -66,7 +67,8 @@ extension Commands {
                     name: "with", value: "COMMAND",
                     help: "a token: the command gets the bytes as standard input and prints the signature in hex"),
                 Option(
-                    name: "trust", value: "DIR", help: "refuse it unless it builds on what is in force in this folder"),
+                    name: "trust", value: "DIR",
+                    help: "refuse it unless it builds on what is in force in this folder; say what changes there"),
             ] + Passphrase.options + [CommandSpec.json]),
         CommandSpec(
             path: ["topology", "status"],

@@ -254,7 +254,7 @@ enum Commands {
             ]),
     ]
 
-    /// Runs a command line. Returns the exit code: 0 done, 1 failed, 64 usage.
+    /// Runs a command line. Returns the exit code: 0 done, 1 failed, 2 somebody would lose something, 64 usage.
     static func run(_ arguments: [String]) -> Int32 {
         if arguments == ["--version"] {
             Output.line(Release.words)

@@ -127,19 +127,20 @@ enum ProposalCommands {
         let diff = TopologyDiff(
             from: current, to: try TopologyDiffCommand.read(topology), today: TopologyDiffCommand.today)
         if let error = TopologyObjections.lasting(diff) { throw error }
-        let place = command.operands[0]
-        guard Files.exists(NodeFolder(place).adminSocket) else { return [] }
-        do throws(FederationError) {
-            let found = try TopologyDiffCommand.underWay(place, topology)
-            guard found.isCentre else { return [] }
+        switch UnderWay.ask(command.operands[0], topology) {
+        case .success(let found) where found.isCentre:
             return found.objections.map { "publish would be refused now: \($0.code): \($0.detail); \($0.remedy)" }
-        } catch { return ["what is under way is not known: \(error.code): \(error.detail)"] }
+        case .failure(let error): return [UnderWay.notKnown(error)]
+        case .success, nil: return []
+        }
     }
 
     // MARK: Signing
 
     private struct Signed: Encodable {
         var says: [String]
+        /// Nil: no folder is trusted, or the topology stays.
+        var changes: [TopologyDiff.Finding]?
         var signed: [String]
         var by: String
         var signatures: [ProposalFiles.Signatures]
@@ -156,8 +157,19 @@ enum ProposalCommands {
         var proposal = try ProposalFiles.read(file)
         let content = try ProposalContent(proposal)
         let says = try content.sentences()
-        if let folder = command.values["trust"] { try requireBase(of: content, trust(folder).load()) }
-        if !command.json { Output.line(says.joined(separator: "\n") + "\n") }
+        var changes: [TopologyDiff.Finding]?
+        var lines = says
+        if let folder = command.values["trust"] {
+            let current = try trust(folder).load()
+            try requireBase(of: content, current)
+            if let next = try content.topology() {
+                let live = current.inForce.topology
+                let findings = TopologyDiff(from: live, to: next, today: TopologyDiffCommand.today).findings
+                changes = findings
+                lines += TopologyDiffCommand.words(from: live, to: next, findings)
+            }
+        }
+        if !command.json { Output.line(lines.joined(separator: "\n") + "\n") }
         let (signed, person) =
             if let path = command.values["key"] {
                 try sign(&proposal, path, command)
@@ -170,7 +182,7 @@ enum ProposalCommands {
             signed.isEmpty
             ? "\(person) had signed all of it before" : "\(person) signed \(signed.joined(separator: ", "))"
         Output.print(
-            command, Signed(says: says, signed: signed, by: person, signatures: signatures),
+            command, Signed(says: says, changes: changes, signed: signed, by: person, signatures: signatures),
             ([what] + ProposalFiles.lines(signatures)).joined(separator: "\n"))
         return 0
     }

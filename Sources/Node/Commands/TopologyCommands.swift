@@ -58,7 +58,7 @@ enum TopologyCommands {
         var routes: [Row]
     }
 
-    private struct Row: Encodable {
+    struct Row: Encodable {
         var organisation: String
         var subject: String
         var reason: String
@@ -68,32 +68,14 @@ enum TopologyCommands {
         var explanation: String
     }
 
-    /// Where each appeal would go: a row for each organisation, subject and reason that the file covers.
+    /// Where each appeal would go: a row for each organisation that takes part, subject and reason.
     static func routes(_ command: ParsedCommand) throws -> Int32 {
         let topology = try FederationNode.topology(command.operands[0])
         let date = command.values["on"] ?? String(Clocks.wall().rfc3339.prefix(10))
         guard EntryReader.isDate(date) else {
             throw UsageError(message: "--on \(date) is no date", remedy: "use YYYY-MM-DD")
         }
-        let router = Router(topology)
-        var rows: [Row] = []
-        for organisation in topology.organisations {
-            for subject in topology.subjects {
-                for reason in EscalationReason.allCases {
-                    guard
-                        let route = router.route(
-                            organisation: organisation, subject: subject, reason: reason, on: date)
-                    else { continue }
-                    rows.append(
-                        Row(
-                            organisation: organisation, subject: subject, reason: reason.rawValue,
-                            tenancy: route.tenancy.id, node: route.node.id.text, state: route.node.state.rawValue,
-                            explanation: route.explanation))
-                }
-            }
-        }
-        let missing =
-            topology.organisations.count * topology.subjects.count * EscalationReason.allCases.count - rows.count
+        let (rows, missing) = rows(topology, on: date)
         guard missing == 0 else {
             throw FederationError(
                 "no-home", "on \(date) \(missing) of the cases have no home", remedy: "name a later day with --on")
@@ -104,5 +86,34 @@ enum TopologyCommands {
         }
         Output.print(command, Routes(routes: rows), lines.joined(separator: "\n"))
         return 0
+    }
+
+    /// - Returns: and how many cases have no home. Of whom takes no part on that day nothing is asked.
+    static func rows(_ topology: Topology, on date: String) -> (rows: [Row], missing: Int) {
+        let router = Router(topology)
+        var (rows, missing): ([Row], Int) = ([], 0)
+        for organisation in topology.organisations {
+            for subject in topology.subjects {
+                guard
+                    topology.takesPart(organisation, on: date)
+                        || topology.destination(of: organisation, subject, isSpecial: false, on: date) != nil
+                else { continue }
+                for reason in EscalationReason.allCases {
+                    guard
+                        let route = router.route(
+                            organisation: organisation, subject: subject, reason: reason, on: date)
+                    else {
+                        missing += 1
+                        continue
+                    }
+                    rows.append(
+                        Row(
+                            organisation: organisation, subject: subject, reason: reason.rawValue,
+                            tenancy: route.tenancy.id, node: route.node.id.text, state: route.node.state.rawValue,
+                            explanation: route.explanation))
+                }
+            }
+        }
+        return (rows, missing)
     }
 }

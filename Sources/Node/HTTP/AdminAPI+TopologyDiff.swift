@@ -16,7 +16,7 @@ extension AdminAPI {
             var count: UInt64
         }
 
-        /// Open appeals of one subject at a home that moves.
+        /// Open appeals of one subject, at a home that moves or whose node is live no more.
         struct Open: Codable {
             var tenancy: String
             var organisation: String
@@ -39,7 +39,7 @@ extension AdminAPI {
         var outbox: [String: UInt64]
         /// Open appeals that would be left with nobody, by tenancy.
         var appeals: [String: Int]
-        /// Those at homes that move, as far as this node knows of them.
+        /// Those at homes that move or rest, as far as this node knows of them.
         var open: [Open]
         /// Nodes that cannot hear of it: denied, or with keys that are refused.
         var cannotVerify: [String: String]
@@ -53,7 +53,7 @@ extension AdminAPI {
         let current = node.topology
         let diff = TopologyDiff(from: current, to: next, today: TopologyDiffCommand.today)
         let objections = try TopologyObjections(
-            diff, at: node, counting: Set(diff.moves.flatMap(\.oldTenancies)))
+            diff, at: node, counting: Set(diff.moves.flatMap(\.oldTenancies) + diff.resting))
         let state = node.trust.state
         var cannot = Dictionary(
             state.denied.map { ($0.node.text, "denied: \($0.reason)") }, uniquingKeysWith: { first, _ in first })

@@ -8,6 +8,8 @@ struct TopologyPreflight {
     var diff: TopologyDiff
     /// Nil: no node was asked.
     var underWay: AdminAPI.UnderWay?
+    /// Why the node does not say what is under way.
+    var silence: FederationError?
     /// Nil: what others have said is not wanted.
     var status: FederationStatus?
 
@@ -17,12 +19,17 @@ struct TopologyPreflight {
         let changes = diff.findings.flatMap { finding in
             [finding] + diff.moves.filter { $0.finding == finding }.flatMap { open($0) + waiting($0, &told) }
         }
-        let all = held + changes + cutOff + behind + dark
+        let silence = silence.map { [note("under-way-not-known", of: [], UnderWay.notKnown($0))] } ?? []
+        let all = held + silence + changes + cutOff + behind + dark
         return all.filter(\.isLoss) + all.filter { !$0.isLoss }
     }
 
-    private func loss(_ code: String, _ text: String) -> Finding { Finding(code: code, isLoss: true, text: text) }
-    private func note(_ code: String, _ text: String) -> Finding { Finding(code: code, isLoss: false, text: text) }
+    private func loss(_ code: String, of names: [String], _ text: String) -> Finding {
+        Finding(code: code, isLoss: true, names: names, text: text)
+    }
+    private func note(_ code: String, of names: [String], _ text: String) -> Finding {
+        Finding(code: code, isLoss: false, names: names, text: text)
+    }
 
     private static func wait(_ count: some BinaryInteger) -> String {
         "\(Words.count(count, "message")) \(count == 1 ? "waits" : "wait")"
@@ -34,17 +41,27 @@ struct TopologyPreflight {
         guard let underWay else { return [] }
         let mail = underWay.mail.map {
             loss(
-                "mail-for-nobody",
+                "mail-for-nobody", of: [$0.destination],
                 "\(Words.count($0.count, "message")) (\($0.lane)) \($0.count == 1 ? "waits" : "wait") at \(underWay.node) for "
                     + "\($0.destination), which could not be reached")
         }
         let stranded = underWay.appeals.sorted { $0.key < $1.key }.map {
-            loss("appeals-stranded", "\(Words.count($0.value, "open appeal")) of \($0.key) would be left with nobody")
+            loss(
+                "appeals-stranded", of: [$0.key],
+                "\(Words.count($0.value, "open appeal")) of \($0.key) would be left with nobody")
         }
         let cannot = underWay.cannotVerify.sorted { $0.key < $1.key }.map {
-            note("cannot-verify", "\($0.key) will not have it (\(Plain.text($0.value)))")
+            note("cannot-verify", of: [$0.key], "\($0.key) will not have it (\(Plain.text($0.value)))")
         }
-        return mail + stranded + cannot
+        let resting = diff.resting.compactMap { tenancy -> Finding? in
+            let count = underWay.open.reduce(0) { $0 + ($1.tenancy == tenancy ? $1.count : 0) }
+            guard count > 0 else { return nil }
+            return note(
+                "appeals-rest", of: [tenancy],
+                "\(Words.count(count, "appeal")) \(count == 1 ? "is" : "are") open at \(tenancy), as \(underWay.node) knows: "
+                    + "\(count == 1 ? "it waits" : "they wait") until its node is live again")
+        }
+        return mail + stranded + resting + cannot
     }
 
     /// What is open where appeals go elsewhere. The centre knows of all of them, a home of its own.
@@ -57,14 +74,20 @@ struct TopologyPreflight {
         let whose = "of \(move.organisation) \(Words.list(move.subjects))"
         let noun = move.isSpecial ? "special appeal" : "appeal"
         let place = "at \(Words.list(move.oldTenancies)), as \(underWay.node) knows"
-        guard count > 0 else { return [note("home-appeals", "no \(noun) \(whose) is open \(place)")] }
+        guard count > 0 else {
+            return [note("home-appeals", of: move.oldTenancies, "no \(noun) \(whose) is open \(place)")]
+        }
         let (are, they) = count == 1 ? ("is", "it") : ("are", "they")
         let what = "\(Words.count(count, noun)) \(whose) \(are) open \(place): "
         switch diff.fate(of: move) {
         case .follow:
-            return [note("home-appeals", what + "\(they) \(count == 1 ? "follows" : "follow")")]
+            return [note("home-appeals", of: move.oldTenancies, what + "\(they) \(count == 1 ? "follows" : "follow")")]
         case .stay(let why):
-            return [note("home-appeals", what + "\(they) \(count == 1 ? "stays" : "stay") there, \(why)")]
+            return [
+                note(
+                    "home-appeals", of: move.oldTenancies,
+                    what + "\(they) \(count == 1 ? "stays" : "stay") there, \(why)")
+            ]
         case .nobodys:
             // Said of the whole tenancy.
             return []
@@ -73,11 +96,9 @@ struct TopologyPreflight {
 
     private func isOf(_ move: TopologyDiff.Move, _ open: AdminAPI.UnderWay.Open) -> Bool {
         guard move.oldTenancies.contains(open.tenancy), move.subjects.contains(open.subject) else { return false }
-        if move.isSpecial {
-            return open.isSpecial && diff.live.isServed(open.organisation, by: move.organisation)
-        }
-        return open.organisation == move.organisation
-            && !(open.isSpecial && diff.hasSpecial(open.organisation, open.subject))
+        guard open.organisation == move.organisation else { return false }
+        return move.isSpecial
+            ? open.isSpecial : !(open.isSpecial && diff.hasSpecial(open.organisation, open.subject, on: move.day))
     }
 
     // MARK: As others have said
@@ -94,10 +115,12 @@ struct TopologyPreflight {
                 let node = status.nodes.first(where: { $0.node == id.text })
             else { return nil }
             guard let queue = node.queues.first(where: { $0.tenancy == tenancy }) else {
-                return note("home-queue", "what waits at \(tenancy) is not known: \(node.node) has said nothing yet")
+                return note(
+                    "home-queue", of: [tenancy],
+                    "what waits at \(tenancy) is not known: \(node.node) has said nothing yet")
             }
             return note(
-                "home-queue",
+                "home-queue", of: [tenancy],
                 "\(Words.count(queue.waiting, "appeal")) in all \(queue.waiting == 1 ? "waits" : "wait") at \(tenancy) on "
                     + "\(node.node) (\(said(node)))")
         }
@@ -139,7 +162,7 @@ struct TopologyPreflight {
             }
             findings.append(
                 loss(
-                    "mail-cut-off",
+                    "mail-cut-off", of: [to.text],
                     "\(Self.wait(total)) for \(to), which could not be reached any more, at \(Words.list(places))"))
         }
         let lost = Dictionary(grouping: waiting.filter { diff.staysLive($0.to) }, by: \.at)
@@ -147,7 +170,7 @@ struct TopologyPreflight {
             let total = list.reduce(0) { $0 + $1.count }
             findings.append(
                 loss(
-                    "mail-cut-off",
+                    "mail-cut-off", of: [at],
                     "\(Self.wait(total)) at \(at) for \(Words.list(list.map(\.to.text).sorted())), which it could not reach "
                         + "any more" + (list[0].said.map { " (\($0))" } ?? "")))
         }
@@ -156,7 +179,7 @@ struct TopologyPreflight {
             let names = silent.map { "\($0.node) (\($0.outbox?.waiting ?? 0), \(said($0)))" }.sorted()
             findings.append(
                 note(
-                    "mail-not-known",
+                    "mail-not-known", of: silent.map(\.node).sorted(),
                     "for whom mail waits is not known at \(Words.list(names)): an earlier release does not say"))
         }
         return findings
@@ -178,7 +201,7 @@ struct TopologyPreflight {
             let names = nodes.map { "\($0.node) (\(said($0)))" }.sorted()
             findings.append(
                 note(
-                    "topology-behind",
+                    "topology-behind", of: nodes.map(\.node).sorted(),
                     "\(Words.list(names)) \(nodes.count == 1 ? "goes" : "go") by topology \(version), \(status.topologyVersion) is "
                         + "in force: \(nodes.count == 1 ? "it" : "they") may not take this one either"))
         }
@@ -195,7 +218,7 @@ struct TopologyPreflight {
             let names = stale.sorted { $0.node < $1.node }.map { "\($0.node) (for \(Age(seconds: age($0))))" }
             findings.append(
                 note(
-                    "metadata-stale",
+                    "metadata-stale", of: stale.map(\.node).sorted(),
                     "\(Words.list(names)) \(stale.count == 1 ? "has" : "have") verified no newer signed metadata: \(words)"
                 ))
         }
@@ -208,12 +231,13 @@ struct TopologyPreflight {
         let (answered, all) = (live.count - dark.count, live.count)
         return dark.map { node in
             let since = node.darkSeconds.map { " for \(Age(seconds: $0))" } ?? ""
+            let will = NodeID(node.node).map(diff.staysLive) ?? false ? "it will have it when it is back; " : ""
             return note(
-                "node-dark",
-                "\(node.node) is dark\(since): it will have it when it is back; what has come there since is not known")
+                "node-dark", of: [node.node],
+                "\(node.node) is dark\(since): \(will)what has come there since is not known")
         } + [
             note(
-                "answered",
+                "answered", of: live.filter { $0.darkSeconds == nil && $0.heard != nil }.map(\.node).sorted(),
                 "\(answered) of \(Words.count(all, "node")) \(answered == 1 ? "has said how it is" : "have said how they are")"
             )
         ]
