@@ -15,30 +15,17 @@ final class SilentApplication: Application {
 
 @Suite("Links: real sockets, TLS and LMDB", .serialized)
 struct LinkTests {
-    private func send(_ count: Int, from node: FederationNode, to destination: String, size: Int = 500) throws {
-        let target = try #require(NodeID(destination))
-        for number in 0..<count {
-            try node.store.write { transaction in
-                try node.outbox.send(
-                    .probe, id: ID128(high: 1, low: UInt64(number)), to: target,
-                    body: EnvelopeBody(bytes: Array(repeating: 7, count: size)), in: transaction)
-            }
-        }
-    }
-
-    private func applied(_ node: FederationNode) throws -> UInt64 {
-        try node.store.read { transaction throws(StoreError) in try transaction.number(Array("probes".utf8)) }
-    }
-
     @Test("Messages cross, are applied once, and the origin lets go of them")
     func crosses() throws {
         let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
         let centre = try federation.start("centre")
         let subject = try federation.start("subject-77")
         defer { federation.stopAll() }
-        try send(100, from: subject, to: "centre", size: 3000)
-        try send(3, from: subject, to: "centre", size: 200_000)
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 103 }, "\(federation.log.all)")
+        try subject.sendProbes(100, to: "centre", size: 3000)
+        try subject.sendProbes(3, to: "centre", size: 200_000)
+        #expect(
+            try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 103 }, "\(federation.log.all)"
+        )
         let drained = try TestFederation.wait(milliseconds: 5_000) {
             try self.drained(subject)
         }
@@ -55,7 +42,7 @@ struct LinkTests {
         let centre = try federation.start("centre")
         let from = try federation.start("subject-77")
         defer { federation.stopAll() }
-        try send(50, from: from, to: "subject-78")
+        try from.sendProbes(50, to: "subject-78")
         let waits = try TestFederation.wait(milliseconds: 10_000) {
             try !drained(centre)
         }
@@ -81,7 +68,7 @@ struct LinkTests {
             #expect(refusal.code == "node-has-mail" && refusal.detail.contains("subject-78"), "\(refusal)")
         }
         let to = try federation.start("subject-78")
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(to) == 50 }, "\(federation.log.all)")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try to.appliedProbes() == 50 }, "\(federation.log.all)")
         for node in [centre, from] {
             let drained = try TestFederation.wait(milliseconds: 5_000) {
                 try self.drained(node)
@@ -100,7 +87,7 @@ struct LinkTests {
     func mailForNobody() throws {
         let federation = try TestFederation(["centre", "subject-77"], application: SilentApplication.init)
         defer { federation.stopAll() }
-        try send(3, from: try federation.start("centre"), to: "subject-77")
+        try federation.start("centre").sendProbes(3, to: "subject-77")
         federation.stop("centre")
         let place = federation.place("centre")
         let text = String(decoding: federation.topology(version: 1), as: UTF8.self)
@@ -150,24 +137,24 @@ struct LinkTests {
         #expect(becomes(centre, .paused) && state(centre)?.why == "works on the line")
         #expect(
             becomes(subject, .dark) && state(subject)?.why?.contains("link-paused") == true, "\(federation.log.all)")
-        try send(5, from: subject, to: "centre")
+        try subject.sendProbes(5, to: "centre")
         federation.stop("centre")
         centre = try federation.start("centre")
         #expect(federation.log.wait(milliseconds: 10_000, for: "centre: link-paused subject-77"))
         #expect(!federation.log.all.contains { $0.contains("works on the line") })
         #expect(state(centre)?.state == .paused)
-        #expect(try applied(centre) == 0)
+        #expect(try centre.appliedProbes() == 0)
         #expect(try centre.store.write(.essential) { try PausedLinks.delete(peer, in: $0) })
         centre.links.resume(peer)
-        #expect(try TestFederation.wait(milliseconds: 20_000) { try applied(centre) == 5 })
+        #expect(try TestFederation.wait(milliseconds: 20_000) { try centre.appliedProbes() == 5 })
         #expect(becomes(centre, .running) && becomes(subject, .running))
         // By the end that dials: it does not, and what is for the other waits.
         subject.links.pause(try #require(NodeID("centre")), why: "again")
         #expect(becomes(subject, .paused) && becomes(centre, .dark))
-        try send(5, from: centre, to: "subject-77")
-        #expect(try applied(subject) == 0)
+        try centre.sendProbes(5, to: "subject-77")
+        #expect(try subject.appliedProbes() == 0)
         subject.links.resume(try #require(NodeID("centre")))
-        #expect(try TestFederation.wait(milliseconds: 20_000) { try applied(subject) == 5 })
+        #expect(try TestFederation.wait(milliseconds: 20_000) { try subject.appliedProbes() == 5 })
         // Nobody there: dark, since when, and why.
         federation.stop("centre")
         #expect(becomes(subject, .dark))
@@ -183,7 +170,7 @@ struct LinkTests {
         let centre = try federation.start("centre")
         let alive = try federation.start("subject-78")
         defer { federation.stopAll() }
-        try send(300, from: centre, to: "subject-77", size: 20)
+        try centre.sendProbes(300, to: "subject-77", size: 20)
         let jobs = try (0..<1000).map { number in
             let target = try #require(NodeID("subject-78"))
             return WriteJob(.intake) { transaction in
@@ -194,7 +181,9 @@ struct LinkTests {
             }
         }
         centre.store.writer.submit(jobs)
-        #expect(try TestFederation.wait(milliseconds: 20_000) { try applied(alive) == 1000 }, "\(federation.log.all)")
+        #expect(
+            try TestFederation.wait(milliseconds: 20_000) { try alive.appliedProbes() == 1000 }, "\(federation.log.all)"
+        )
     }
 
     @Test("A node that is stopped and started again goes on where it was")
@@ -204,9 +193,9 @@ struct LinkTests {
         let subject = try federation.start("subject-77")
         defer { federation.stopAll() }
         for round in 1...3 {
-            try send(40, from: subject, to: "centre")
+            try subject.sendProbes(40, to: "centre")
             #expect(
-                try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 40 * round },
+                try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 40 * round },
                 "\(federation.log.all)")
             federation.stop("centre")
             centre = try federation.start("centre")
@@ -234,26 +223,28 @@ struct LinkTests {
         do {
             let centre = try federation.start("centre")
             let subject = try federation.start("subject-77")
-            try send(50, from: subject, to: "centre")
-            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 50 && drained(subject) })
+            try subject.sendProbes(50, to: "centre")
+            #expect(
+                try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 50 && drained(subject) })
             try copyStore(store, aside)
-            try send(50, from: subject, to: "centre")
-            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 100 && drained(subject) })
+            try subject.sendProbes(50, to: "centre")
+            #expect(
+                try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 100 && drained(subject) })
         }
         federation.stop("subject-77")
         federation.stop("centre")
         try copyStore(aside, store)
         // It may accept before it meets anybody.
         var subject = try federation.start("subject-77")
-        try send(acceptedAfter, from: subject, to: "centre")
+        try subject.sendProbes(acceptedAfter, to: "centre")
         var centre = try federation.start("centre")
         #expect(federation.log.wait(milliseconds: 10_000, for: "node-rewound"), "\(federation.log.all)")
-        #expect(try applied(centre) == 100)
+        #expect(try centre.appliedProbes() == 100)
         // A restart changes nothing.
         federation.stop("subject-77")
         subject = try federation.start("subject-77")
-        try send(1, from: subject, to: "centre")
-        #expect(try !TestFederation.wait(milliseconds: 1_500) { try applied(centre) != 100 })
+        try subject.sendProbes(1, to: "centre")
+        #expect(try !TestFederation.wait(milliseconds: 1_500) { try centre.appliedProbes() != 100 })
         federation.stop("subject-77")
 
         let outcome = try NewIncarnation.open(
@@ -264,13 +255,14 @@ struct LinkTests {
         subject = try federation.start("subject-77")
         let all = UInt64(101 + acceptedAfter)
         #expect(
-            try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == all && drained(subject) },
+            try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == all && drained(subject) },
             "\(federation.log.all)")
         federation.stop("centre")
         centre = try federation.start("centre")
-        try send(5, from: subject, to: "centre")
+        try subject.sendProbes(5, to: "centre")
         #expect(
-            try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == all + 5 }, "\(federation.log.all)")
+            try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == all + 5 },
+            "\(federation.log.all)")
     }
 
     @Test("A new incarnation of a store that was never behind doubles nothing")
@@ -279,8 +271,8 @@ struct LinkTests {
         defer { federation.stopAll() }
         let centre = try federation.start("centre")
         var subject = try federation.start("subject-77")
-        try send(30, from: subject, to: "centre")
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 30 })
+        try subject.sendProbes(30, to: "centre")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 30 })
         federation.stop("subject-77")
         let store = federation.place("subject-77").storeFolder
         _ = try NewIncarnation.open(
@@ -288,11 +280,11 @@ struct LinkTests {
             as: Incarnation(bits: Random.id128()),
             reason: "a test", actor: 0, now: Clocks.wall())
         subject = try federation.start("subject-77")
-        try send(7, from: subject, to: "centre")
+        try subject.sendProbes(7, to: "centre")
         #expect(
-            try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 37 && drained(subject) },
+            try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 37 && drained(subject) },
             "\(federation.log.all)")
-        #expect(try applied(centre) == 37)
+        #expect(try centre.appliedProbes() == 37)
     }
 
     /// Applies some, loses what came after a copy of its store was taken, and is put back as a new incarnation.
@@ -308,11 +300,13 @@ struct LinkTests {
         do {
             let centre = try federation.start("centre")
             let subject = try federation.start("subject-77")
-            try send(20, from: subject, to: "centre")
-            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 20 && drained(subject) })
+            try subject.sendProbes(20, to: "centre")
+            #expect(
+                try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 20 && drained(subject) })
             try copyStore(store, aside)
-            try send(200, from: subject, to: "centre")
-            #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 220 && drained(subject) })
+            try subject.sendProbes(200, to: "centre")
+            #expect(
+                try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 220 && drained(subject) })
         }
         federation.stop("centre")
         try copyStore(aside, store)
@@ -324,7 +318,7 @@ struct LinkTests {
             as: Incarnation(bits: Random.id128()),
             reason: "disk replaced", actor: 0, now: Clocks.wall())
         centre = try federation.start("centre")
-        try send(5, from: try #require(federation.running["subject-77"]), to: "centre")
+        try #require(federation.running["subject-77"]).sendProbes(5, to: "centre")
         return (federation, centre)
     }
 
@@ -338,7 +332,9 @@ struct LinkTests {
     func refilled() throws {
         let (federation, centre) = try putBack(refillBytes: nil)
         defer { federation.stopAll() }
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 225 }, "\(federation.log.all)")
+        #expect(
+            try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 225 }, "\(federation.log.all)"
+        )
         #expect(try missing(centre) == 0)
         #expect(!federation.log.all.contains { $0.contains("gap-lost") || $0.contains("conservation-broken") })
         let gaps = try centre.store.read { transaction throws(StoreError) in try Gaps.list(in: transaction) }
@@ -362,7 +358,7 @@ struct LinkTests {
         }
         let lost = try #require(row?.lostCount)
         #expect(lost > 0 && lost < 200 && gap.gap.lost == lost)
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 225 - lost })
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 225 - lost })
         #expect(row?.imbalance == 0)
         #expect(!federation.log.all.contains { $0.contains("conservation-broken") })
     }
@@ -375,10 +371,10 @@ struct LinkTests {
         try federation.start("centre")
         let from = try federation.start("subject-77")
         var to = try federation.start("subject-78")
-        try send(40, from: from, to: "subject-78")
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(to) == 40 && drained(from) })
+        try from.sendProbes(40, to: "subject-78")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try to.appliedProbes() == 40 && drained(from) })
         federation.stop("subject-78")
-        try send(60, from: from, to: "subject-78")
+        try from.sendProbes(60, to: "subject-78")
         let relay = try #require(federation.running["centre"])
         #expect(try TestFederation.wait(milliseconds: 10_000) { try !drained(relay) })
         federation.stop("centre")
@@ -387,7 +383,7 @@ struct LinkTests {
         try federation.start("centre")
         to = try federation.start("subject-78")
         #expect(
-            try TestFederation.wait(milliseconds: 10_000) { try applied(to) == 100 && drained(from) },
+            try TestFederation.wait(milliseconds: 10_000) { try to.appliedProbes() == 100 && drained(from) },
             "\(federation.log.all)")
     }
 
@@ -416,7 +412,7 @@ struct LinkTests {
             close(descriptor)
         }
         #expect(federation.log.wait(milliseconds: 5_000, for: "not-tls"), "\(federation.log.all)")
-        try send(10, from: subject, to: "centre")
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 10 })
+        try subject.sendProbes(10, to: "centre")
+        #expect(try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 10 })
     }
 }

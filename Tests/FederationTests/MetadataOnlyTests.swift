@@ -113,21 +113,6 @@ struct MetadataOnlyTests {
 
     // MARK: Real sockets, TLS and LMDB
 
-    private func send(_ count: Int, from node: FederationNode, to destination: String) throws {
-        let target = try #require(NodeID(destination))
-        for number in 0..<count {
-            try node.store.write { transaction in
-                try node.outbox.send(
-                    .probe, id: ID128(high: 1, low: UInt64(number)), to: target,
-                    body: EnvelopeBody(bytes: [7]), in: transaction)
-            }
-        }
-    }
-
-    private func applied(_ node: FederationNode) throws -> UInt64 {
-        try node.store.read { transaction throws(StoreError) in try transaction.number(Array("probes".utf8)) }
-    }
-
     private func becomes(_ node: FederationNode, _ state: LinkStanding.State) -> Bool {
         TestFederation.wait(milliseconds: 20_000) { node.links.standings().first?.state == state }
     }
@@ -140,8 +125,9 @@ struct MetadataOnlyTests {
         var centre = try federation.start("centre")
         var subject = try federation.start("subject-77")
         #expect(becomes(centre, .running) && becomes(subject, .running))
-        try send(2, from: subject, to: "centre")
-        #expect(try TestFederation.wait(milliseconds: 10_000) { try applied(centre) == 2 }, "\(federation.log.all)")
+        try subject.sendProbes(2, to: "centre")
+        #expect(
+            try TestFederation.wait(milliseconds: 10_000) { try centre.appliedProbes() == 2 }, "\(federation.log.all)")
         #expect(federation.log.wait(milliseconds: 20_000, for: "session-expired"))
         #expect(becomes(centre, .metadataOnly) && becomes(subject, .metadataOnly), "\(federation.log.all)")
         #expect(federation.log.all.contains { $0.contains("link-metadata-only") && $0.contains("certificate-expired") })
@@ -150,11 +136,11 @@ struct MetadataOnlyTests {
         let test = try subject.testLink(centre.id)
         #expect(!test.isGood && test.state == "metadata-only" && test.steps.first?.name == "certificate")
         // Both have something for the other, and then hear of a newer topology.
-        try send(5, from: subject, to: "centre")
-        try send(5, from: centre, to: "subject-77")
+        try subject.sendProbes(5, to: "centre")
+        try centre.sendProbes(5, to: "subject-77")
         try federation.publish(federation.topology(version: 2))
         #expect(subject.topology.version == 2 && becomes(subject, .metadataOnly))
-        #expect(try applied(centre) == 2 && applied(subject) == 0)
+        #expect(try centre.appliedProbes() == 2 && subject.appliedProbes() == 0)
         #expect(try subject.mail()[centre.id]?.waiting == 5)
         for name in ["centre", "subject-77"] {
             federation.stop(name)
@@ -163,7 +149,9 @@ struct MetadataOnlyTests {
         centre = try federation.start("centre")
         subject = try federation.start("subject-77")
         #expect(
-            try TestFederation.wait(milliseconds: 20_000) { try applied(centre) == 7 && applied(subject) == 5 },
+            try TestFederation.wait(milliseconds: 20_000) {
+                try centre.appliedProbes() == 7 && subject.appliedProbes() == 5
+            },
             "\(federation.log.all)")
         #expect(!federation.log.all.contains { $0.contains("node-rewound") || $0.contains("metadata-only -") })
     }
@@ -196,7 +184,7 @@ struct MetadataOnlyTests {
         let bye = try #require(heard.last { $0.kind == .bye })
         #expect(try LinkCodec.bye(bye.bytes).code == "metadata-only")
         #expect(federation.log.wait(milliseconds: 10_000, for: "centre: metadata-only subject-77"))
-        #expect(try applied(centre) == 0)
+        #expect(try centre.appliedProbes() == 0)
     }
 }
 

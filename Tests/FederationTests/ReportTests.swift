@@ -30,10 +30,7 @@ struct ReportTests {
         }
     }
 
-    private static func id(_ text: String) -> NodeID {
-        guard let id = NodeID(text) else { preconditionFailure(text) }
-        return id
-    }
+    private static func id(_ text: String) -> NodeID { .known(text) }
 
     private static var whole: NodeReport {
         var report = NodeReport(at: Timestamp(milliseconds: 1_000), started: Timestamp(milliseconds: 500))

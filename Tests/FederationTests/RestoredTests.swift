@@ -136,21 +136,6 @@ struct RestoredTests {
 
     // MARK: Real sockets, TLS and LMDB
 
-    private func send(_ count: Int, from node: FederationNode, to destination: String) throws {
-        let target = try #require(NodeID(destination))
-        for number in 0..<count {
-            try node.store.write { transaction in
-                try node.outbox.send(
-                    .probe, id: ID128(high: 1, low: UInt64(number)), to: target,
-                    body: EnvelopeBody(bytes: [7]), in: transaction)
-            }
-        }
-    }
-
-    private func applied(_ node: FederationNode) throws -> UInt64 {
-        try node.store.read { transaction throws(StoreError) in try transaction.number(Array("probes".utf8)) }
-    }
-
     private func putBack(_ federation: TestFederation, _ name: String) throws {
         _ = try NewIncarnation.open(
             LMDBEngine(directory: federation.place(name).storeFolder, tables: Table.exchange),
@@ -169,9 +154,9 @@ struct RestoredTests {
         try putBack(federation, "centre")
         var centre = try federation.start("centre")
         #expect(federation.log.all.contains { $0.hasPrefix("centre: control-only ") })
-        try send(5, from: subject, to: "centre")
-        try send(5, from: subject, to: "subject-78")
-        try send(5, from: centre, to: "subject-77")
+        try subject.sendProbes(5, to: "centre")
+        try subject.sendProbes(5, to: "subject-78")
+        try centre.sendProbes(5, to: "subject-77")
         // One has said it; the other is not there.
         func hasHeardOne() -> Bool {
             TestFederation.wait(milliseconds: 10_000) { centre.awaitedNeighbours?.count == 1 }
@@ -182,12 +167,12 @@ struct RestoredTests {
         federation.stop("centre")
         centre = try federation.start("centre")
         #expect(hasHeardOne(), "\(federation.log.all)")
-        #expect(try applied(centre) == 0 && applied(subject) == 0)
+        #expect(try centre.appliedProbes() == 0 && subject.appliedProbes() == 0)
         #expect(try subject.mail()[centre.id]?.waiting == 5)
         let other = try federation.start("subject-78")
         #expect(
             try TestFederation.wait(milliseconds: 20_000) {
-                try applied(centre) == 5 && applied(subject) == 5 && applied(other) == 5
+                try centre.appliedProbes() == 5 && subject.appliedProbes() == 5 && other.appliedProbes() == 5
             }, "\(federation.log.all)")
         #expect(centre.awaitedNeighbours == nil)
         #expect(federation.log.all.contains("centre: control-only-over - nothing newer at subject-77, subject-78"))
@@ -203,10 +188,11 @@ struct RestoredTests {
         try federation.start("subject-77")
         federation.stop("subject-77")
         try putBack(federation, "subject-77")
-        try send(5, from: centre, to: "subject-77")
+        try centre.sendProbes(5, to: "subject-77")
         try federation.publish(federation.topology(version: 2))
         let subject = try federation.start("subject-77")
-        #expect(try TestFederation.wait(milliseconds: 20_000) { try applied(subject) == 5 }, "\(federation.log.all)")
+        #expect(
+            try TestFederation.wait(milliseconds: 20_000) { try subject.appliedProbes() == 5 }, "\(federation.log.all)")
         let own = federation.log.all.filter { $0.hasPrefix("subject-77: ") }
         let newer = try #require(own.lastIndex { $0.contains("topology-applied - version 2") }, "\(own)")
         let over = try #require(own.lastIndex { $0.contains("control-only-over") }, "\(own)")

@@ -1,3 +1,4 @@
+import FederationTestKit
 import Testing
 
 @testable import Federation
@@ -11,10 +12,7 @@ struct StatusTests {
 
     private static func ago(_ milliseconds: Int64) -> Timestamp { now.advanced(byMilliseconds: -milliseconds) }
 
-    private static func id(_ text: String) -> NodeID {
-        guard let id = NodeID(text) else { preconditionFailure(text) }
-        return id
-    }
+    private static func id(_ text: String) -> NodeID { .known(text) }
 
     private static var well: NodeReport {
         var report = NodeReport(at: now, started: ago(day))

@@ -11,10 +11,7 @@ struct TopologyPreflightTests {
     private static let now = Timestamp(milliseconds: 1_800_000_000_000)
     private static let day: Int64 = 86_400_000
 
-    private static func id(_ text: String) -> NodeID {
-        guard let id = NodeID(text) else { preconditionFailure(text) }
-        return id
-    }
+    private static func id(_ text: String) -> NodeID { .known(text) }
 
     /// The centre, subject-77, and subject-78 behind it; a competence centre; a subject that is planned.
     private static func text(_ version: Int) -> String {

@@ -1,4 +1,4 @@
-import Federation
+package import Federation
 import FoundationEssentials
 
 /// An appeal on its way to its home, from the centre or from the home that had it. The history travels as the text that was accepted: its bytes do not change.
@@ -151,8 +151,8 @@ enum MessageBody {
 }
 
 /// Days of the calendar, in UTC, for dated homes.
-enum Calendar8601 {
-    static func date(_ instant: Timestamp) -> String {
+package enum Calendar8601 {
+    package static func date(_ instant: Timestamp) -> String {
         let parts = Date(timeIntervalSince1970: Double(instant.milliseconds) / 1000).ISO8601Format()
         return String(parts.prefix(10))
     }

@@ -6,11 +6,6 @@ extension Exchange {
     /// Lanes of which something may be sent.
     var passingLanes: LaneSet { isControlOnly ? .control : .all }
 
-    /// Neighbours of a release that does not speak of signed metadata.
-    package var speechless: Set<NodeID> {
-        Set(sessions.numbers.compactMap { isRunning($0) && !speaksOfMetadata($0) ? sessions[$0]?.peer : nil })
-    }
-
     /// Neighbours have nothing newer: everything passes, and who was told to wait goes on.
     package mutating func metadataAgreed() -> [ExchangeAction] {
         guard isControlOnly else { return [] }

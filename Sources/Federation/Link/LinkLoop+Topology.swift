@@ -9,9 +9,7 @@ extension LinkLoop {
         for peer in dials where dialling[peer] == nil { dialling[peer] = Dialling() }
         for connection in Array(connections.values) {
             guard let peer = connection.peer ?? connection.dialled else { continue }
-            if context.rule.isDenied(peer) {
-                hangUpDenied(connection, peer)
-            } else if !topology.areLinked(configuration.node, peer) {
+            if !topology.areLinked(configuration.node, peer) {
                 hangUp(connection, code: "not-linked", detail: "the new topology names no link with \(peer)")
             } else if topology.node(peer)?.state != .live {
                 hangUp(connection, code: "node-not-live", detail: "\(peer) is not live in the new topology")
@@ -28,7 +26,7 @@ extension LinkLoop {
                 detail: "version \(topology.version), before it \(old.topology.version)"))
     }
 
-    /// Sessions with these nodes end at once, and none is opened, whatever becomes of the metadata that says so.
+    /// Said before the metadata that says so is in force. Sessions with these nodes end at once, and none is opened, whatever becomes of the metadata that says so.
     func deny(_ nodes: Set<NodeID>) {
         post(
             .perform { loop in

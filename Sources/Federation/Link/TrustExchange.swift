@@ -69,10 +69,11 @@ package struct TrustExchange: Sendable {
     /// A session with a neighbour that knows such messages has begun to run.
     /// - Parameter vouches: false: over a session for metadata only.
     package mutating func peerUp(_ peer: NodeID, vouches: Bool = true, monotonic: Int64) -> [Action] {
+        var actions: [Action] = []
         // Who begins anew in the middle of a walk has not ended it.
-        let actions =
-            fetch.flatMap { $0.peer == peer ? $0 : nil }
-            .map { failed($0, "metadata-withheld", "its session ended in the middle of a walk", monotonic) } ?? []
+        if let fetch, fetch.peer == peer {
+            actions = failed(fetch, "metadata-withheld", "its session ended in the middle of a walk", monotonic)
+        }
         let known = peers[peer]
         peers[peer] = Peer(
             has: nil, vouches: vouches, failures: known?.failures ?? 0, asksAgain: known?.asksAgain ?? 0)

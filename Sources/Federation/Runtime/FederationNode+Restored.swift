@@ -32,8 +32,9 @@ extension FederationNode {
 
     /// Looks whether it is enough by now, and then has everything pass. What needs a restart is not in force yet.
     /// - Returns: whether everything passes.
-    func goOn(with agreeing: Set<NodeID>) -> Bool {
+    func goOn() -> Bool {
         guard isControlOnly.changeQuietly({ $0 }) else { return true }
+        let agreeing = trust.agreeing
         guard store.health.damage == nil, awaited(agreeing).count == 0,
             topology.version == trust.state.topology.version
         else { return false }

@@ -119,7 +119,7 @@ package final class FederationNode: Sendable {
                 send: { [links] peer, bytes in links.say(bytes, to: peer) },
                 apply: { [unowned self] state in putInForce(state) },
                 publishKeys: { [unowned self] state, now in try offerKeys(state, now) },
-                agree: { [unowned self] agreeing in goOn(with: agreeing) }, log: log))
+                goesOn: { [unowned self] in goOn() }, log: log))
         links.follow(metadata: trust)
     }
 

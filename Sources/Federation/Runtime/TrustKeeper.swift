@@ -11,9 +11,9 @@ package final class TrustKeeper: Sendable {
         /// Looks whether the node has to sign its keys anew, and has the centre hear of it.
         /// - Returns: what the centre itself has to publish of its own.
         var publishKeys: @Sendable (SignedFederation, Timestamp) throws -> (NodeID, SignedKeys)?
-        /// Which neighbours have nothing newer; twice a second.
-        /// - Returns: false while the node listens first, after a restore: it signs nothing.
-        var agree: @Sendable (Set<NodeID>) -> Bool
+        /// Looks whether the node, put back, has listened long enough; twice a second.
+        /// - Returns: false while it has not: it signs nothing.
+        var goesOn: @Sendable () -> Bool
         var log: @Sendable (LinkLoop.Event) -> Void
     }
 
@@ -179,11 +179,11 @@ package final class TrustKeeper: Sendable {
         }
         step { $0.tick(now: $1, monotonic: $2) }
         if let again = own.changeQuietly({ $0.applyAgain }), again <= monotonic { apply(state) }
-        if maySign, online != nil { renewIfDue(monotonic) }
+        if goesOn(), online != nil { renewIfDue(monotonic) }
         lookAtKeys(monotonic)
     }
 
-    private var maySign: Bool { outside.changeQuietly { $0 }?.agree(agreeing) ?? true }
+    private func goesOn() -> Bool { outside.changeQuietly { $0 }?.goesOn() ?? true }
 
     private func save() {
         own.changeQuietly { $0.saved = Clocks.monotonicMicroseconds() / 1000 }
@@ -305,7 +305,7 @@ package final class TrustKeeper: Sendable {
             throw FederationError(
                 "not-the-centre", "this node has no keys of the online roles", remedy: "publish at the centre's node")
         }
-        guard maySign else {
+        guard goesOn() else {
             throw FederationError(
                 "control-only", "the store was put back, and neighbours may have what was published since",
                 remedy: "let them be heard first: ekc node status says who is awaited")

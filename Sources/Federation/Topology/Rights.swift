@@ -98,7 +98,7 @@ package struct RightsHistory: Sendable {
     }
 
     /// Notes the rights of a topology in the store, too.
-    package static func write(
+    static func write(
         _ rights: Rights, of version: UInt64, in transaction: borrowing WriteTransaction
     ) throws(StoreError) {
         var history = try RightsHistory(in: transaction)

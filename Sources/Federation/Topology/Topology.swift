@@ -44,16 +44,7 @@ package struct Topology: Sendable {
         /// However it is spelt: one text of an IP address, names in lower case without the last dot.
         var canonical: Address {
             var bytes = in6_addr()
-            for (family, start) in [(AF_INET6, 0), (AF_INET, 12)] {
-                let place = withUnsafeMutableBytes(of: &bytes) { into -> Int32 in
-                    inet_pton(family, host, into.baseAddress.map { $0 + start })
-                }
-                guard place == 1 else { continue }
-                if family == AF_INET {
-                    withUnsafeMutableBytes(of: &bytes) { into in
-                        for index in 0..<12 { into[index] = index < 10 ? 0 : 0xFF }
-                    }
-                }
+            for text in [host, "::ffff:" + host] where inet_pton(AF_INET6, text, &bytes) == 1 {
                 return Address(host: withUnsafeBytes(of: bytes) { Hex.encode($0) }, port: port)
             }
             let name = host.lowercased()

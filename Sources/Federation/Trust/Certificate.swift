@@ -120,8 +120,6 @@ package struct AcceptanceRule: Sendable {
     /// The authority of a node's segment, PEM.
     func anchor(of node: NodeID) -> String? { known[node].flatMap { anchors[$0.segment] } }
 
-    package func isDenied(_ node: NodeID) -> Bool { denied.contains(node) }
-
     /// The peer, or the stable code of the first thing that is wrong.
     /// - Parameters:
     ///   - chain: what is wrong with the certificate's chain to the authority of its trust domain, at an instant of its life.

@@ -30,7 +30,7 @@ final class DeskClock: Sendable {
                 guard node.store.health.damage == nil else { continue }
                 do {
                     let now = Looked(
-                        version: node.topology.version, day: String(Clocks.wall().rfc3339.prefix(10)))
+                        version: node.topology.version, day: Calendar8601.date(Clocks.wall()))
                     if now != looked { try lookForMoved() }
                     looked = now
                     try letPass()

@@ -71,7 +71,7 @@ enum TopologyCommands {
     /// Where each appeal would go: a row for each organisation that takes part, subject and reason.
     static func routes(_ command: ParsedCommand) throws -> Int32 {
         let topology = try FederationNode.topology(command.operands[0])
-        let date = command.values["on"] ?? String(Clocks.wall().rfc3339.prefix(10))
+        let date = command.values["on"] ?? Calendar8601.date(Clocks.wall())
         guard EntryReader.isDate(date) else {
             throw UsageError(message: "--on \(date) is no date", remedy: "use YYYY-MM-DD")
         }

@@ -1,3 +1,4 @@
+import ContactCentre
 import Federation
 
 /// What a new topology would change, before anybody signs it.
@@ -9,7 +10,7 @@ enum TopologyDiffCommand {
     }
 
     /// The day, in UTC, by which homes are dated.
-    static var today: String { String(Clocks.wall().rfc3339.prefix(10)) }
+    static var today: String { Calendar8601.date(Clocks.wall()) }
 
     /// Of the process: not that of a failure, so that a script tells the two apart.
     private static let lossCode: Int32 = 2

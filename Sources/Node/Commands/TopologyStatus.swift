@@ -139,11 +139,10 @@ enum TopologyStatus {
     private static func age(
         _ state: SignedFederation, _ folder: TrustFolder, _ now: Timestamp
     ) throws(FederationError) -> Int64? {
-        let memory = folder.path + "/freshness.json"
-        guard Files.exists(memory) else {
+        guard Files.exists(folder.freshnessFile) else {
             return state.metadata.timestamp?.signedAt.map { (now.milliseconds - $0.milliseconds) / 1000 }
         }
-        var freshness = try TrustFile.read(Freshness.self, memory)
+        var freshness = try TrustFile.read(Freshness.self, folder.freshnessFile)
         freshness.resumed(at: now)
         return freshness.age / 1000
     }

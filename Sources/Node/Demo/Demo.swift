@@ -229,7 +229,7 @@ struct Demo {
 
     /// A newer topology is published while appeals of the pair are under way, some of them at nodes that hear of it later.
     private mutating func moveHome() throws -> UInt64 {
-        let day = String(Clocks.wall().rfc3339.prefix(10))
+        let day = Calendar8601.date(Clocks.wall())
         progress("the home of PFR 50 moves from subject-77 to subject-50: a newer topology, signed by two of three")
         let published = try publishTopology(
             scheme.file(port: 0, movedOn: day), reason: "PFR 50 has a branch of its own")

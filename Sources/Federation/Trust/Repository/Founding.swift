@@ -126,7 +126,6 @@ extension NodeFolder {
                 remedy: "ekc topology propose makes what follows it")
         }
         try proposal.requireEnough()
-        try setPublishedAside(now)
         guard let root = proposal.roles["root"] else {
             throw FederationError(
                 "proposal-inconsistent", "it has no root, and is no first publication",
@@ -140,6 +139,7 @@ extension NodeFolder {
         try tree.keepAnchor(root.bytes)
         try tree.commit(published.state)
         let state = try trust.install(from: tree, anchor: root.bytes, now: now)
+        try setPublishedAside(now)
         try keep(proposal)
         return state
     }

@@ -66,18 +66,22 @@ extension ProposalContent {
             let node = entries.first { $0.id == id }.map { " of \($0.node)" } ?? ""
             said.append("  lifted: the denial \(id)\(node): others talk to it again")
         }
-        let notices = try identities(targetsBefore).announced
-        for (node, notice) in try identities(targets).announced.sorted(by: { $0.key < $1.key })
-        where notices[node] != notice {
+        said += try noticeSentences(targets)
+        if said.count == 1 { said.append("  the same, under a later date") }
+        return said
+    }
+
+    private func noticeSentences(_ targets: TUFTargets) throws(FederationError) -> [String] {
+        let (before, now) = (try identities(targetsBefore).announced, try identities(targets).announced)
+        var said: [String] = []
+        for (node, notice) in now.sorted(by: { $0.key < $1.key }) where before[node] != notice {
             said.append(
                 "  NOTICE: from \(Instant.text(notice.from)) on \(node) may get another identity key, "
                     + "\(notice.key.prefix(16))…; ask its engineer")
         }
-        let left = try identities(targets).announced
-        for node in notices.keys.sorted() where left[node] == nil {
+        for node in before.keys.sorted() where now[node] == nil {
             said.append("  the notice of another identity key for \(node) is taken back")
         }
-        if said.count == 1 { said.append("  the same, under a later date") }
         return said
     }
 

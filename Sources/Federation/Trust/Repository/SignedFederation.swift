@@ -133,7 +133,7 @@ package struct SignedFederation: Sendable {
         do throws(TUFFault) {
             try SignedFederation.requireMeaning(of: targets, files)
             identities = try Identities(targets)
-            if let known { try SignedFederation.requireStillSigned(metadata, faults, since: known) }
+            if let known { try SignedFederation.requireStillSigned(metadata, targets, faults, since: known) }
         } catch { throw error.error }
         verifiedAt = now
         if let known, let now {
@@ -190,12 +190,12 @@ package struct SignedFederation: Sendable {
 
     /// What a node has once signed of its keys goes on to count: nothing that others carry takes its place.
     private static func requireStillSigned(
-        _ metadata: TUFTrusted, _ faults: [String: TUFFault], since known: SignedFederation
+        _ metadata: TUFTrusted, _ targets: TUFTargets, _ faults: [String: TUFFault], since known: SignedFederation
     ) throws(TUFFault) {
         for delegation in known.targets.delegations {
             let role = delegation.name
             guard known.metadata.current(role) != nil, metadata.current(role) == nil, faults[role] == nil,
-                let next = metadata.targets["targets"]?.delegation(role), next.role == delegation.role
+                let next = targets.delegation(role), next.role == delegation.role
             else { continue }
             throw TUFFault(.rollback, role, "it is not listed any more")
         }

@@ -60,9 +60,9 @@ package struct TargetsDraft: Sendable {
     package mutating func admit(_ answer: EnrolmentAnswer, now: Timestamp) throws(FederationError) -> Bool {
         try answer.check()
         guard let node = NodeID(answer.record.node) else { return true }
-        let before = identities
+        let known = identities.announced[node]
         if let notice = identities.admit(node, answer.record.identityKey.lowercased(), now: now) {
-            guard identities != before else {
+            guard notice != known else {
                 throw FederationError(
                     "notice-runs",
                     "another identity key of \(node) is announced, and may take its place from \(Instant.text(notice.from)) on",

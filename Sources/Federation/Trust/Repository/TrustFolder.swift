@@ -21,7 +21,7 @@ package struct TrustFolder: Sendable {
         }
     }
 
-    var freshnessFile: String { path + "/freshness.json" }
+    package var freshnessFile: String { path + "/freshness.json" }
 
     /// Time that dates are held against: never before what was verified here.
     private func time(_ wall: Timestamp) throws(FederationError) -> Timestamp {

@@ -6,7 +6,6 @@ package struct TrustWalk: Sendable {
     /// Target files that are wanted, by where they lie.
     private var targets: [String: SignedFederation.Target] = [:]
     private var files: [String: [UInt8]] = [:]
-    private var faults: [NodeID: TUFFault] = [:]
     private var isPastMetadata = false
     private let now: Timestamp
 
